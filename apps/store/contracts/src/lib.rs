@@ -1,0 +1,1 @@
+//! The store's contracts: what its services promise one another.

@@ -1,0 +1,2 @@
+//! Runs the basket service.
+fn main() {}

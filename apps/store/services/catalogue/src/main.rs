@@ -1,0 +1,2 @@
+//! Runs the catalogue service.
+fn main() {}

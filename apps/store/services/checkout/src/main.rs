@@ -1,0 +1,2 @@
+//! Runs the checkout service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Runs the customer service.
+fn main() {}

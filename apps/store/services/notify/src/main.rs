@@ -1,0 +1,2 @@
+//! Runs the notify service.
+fn main() {}

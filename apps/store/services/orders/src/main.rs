@@ -1,0 +1,2 @@
+//! Runs the orders service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Runs the shipping service.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Runs the storefront service.
+fn main() {}

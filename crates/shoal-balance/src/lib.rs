@@ -1,0 +1,1 @@
+//! Pure load balancing: which endpoint takes the next request.

@@ -1,0 +1,1 @@
+//! Generates Rust for services from Protobuf descriptions, without protoc.

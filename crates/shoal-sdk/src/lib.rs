@@ -1,0 +1,1 @@
+//! What a Rust service may link: serve, call, health, settings, database.

@@ -1,0 +1,1 @@
+//! The supervisor: assembles the parts, drives the brain, answers the control API.

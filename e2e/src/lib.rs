@@ -1,0 +1,1 @@
+//! Drives the real shoal binary with real processes, faults and a browser.
