@@ -1,1 +1,16 @@
-//! Drives the real shoal binary with real processes, faults and a browser.
+//! Drives the real `shoal` binary as a user would. What a test needs to say about an application is here; what it
+//! expects is in `tests/`.
+//!
+//! Never: sleeps for a time where it could wait for a state; ends a process it did not start.
+
+mod application;
+mod hello;
+mod page;
+mod processes;
+mod wait;
+
+pub use application::{Application, Output, shoal};
+pub use hello::hello;
+pub use page::{Page, get, send};
+pub use processes::{alive, kill, pids_with_variable, pause, resume};
+pub use wait::{PATIENCE, eventually};

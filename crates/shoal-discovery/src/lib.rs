@@ -1,1 +1,30 @@
 //! What a running process and its supervisor tell each other: endpoints down; acknowledgements, counters and health up.
+//!
+//! Two channels. *Discovery* is newline-delimited JSON over a Unix stream socket ([`messages`]): the supervisor
+//! publishes each service's endpoints and the gateway's routes ([`DiscoveryServer`]), the gateway and the SDK hold them
+//! ([`Follower`]), acknowledge what they applied and report counters per edge ([`Edges`]). Its two halves are pure state
+//! machines, [`publisher`] and [`holder`]; [`follow`] and [`serve`] only move bytes. *Health* ([`Health`], [`ask`]) is a
+//! socket of each replica's own, served by its own thread.
+//!
+//! Never: decides which replica is ready, balances, or throws away endpoints because the supervisor is gone.
+
+pub mod edges;
+pub mod follow;
+pub mod health;
+pub mod holder;
+mod lines;
+pub mod messages;
+pub mod publisher;
+pub mod serve;
+pub mod sketch;
+pub mod sockets;
+
+pub use edges::{Edge, Edges, InFlight};
+pub use follow::Follower;
+pub use health::{Health, HealthAnswer, ask};
+pub use holder::View;
+pub use messages::{
+    EdgeReport, FromHolder, FromPublisher, HolderName, ListenerRoutes, RoutingTable, VERSION, Watches,
+};
+pub use serve::{DiscoverySettings, DiscoveryServer};
+pub use sketch::DurationSketch;

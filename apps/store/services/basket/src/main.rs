@@ -1,2 +1,5 @@
 //! Runs the basket service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(basket::service)
+}

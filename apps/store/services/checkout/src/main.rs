@@ -1,2 +1,5 @@
 //! Runs the checkout service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(checkout::service)
+}

@@ -1,2 +1,5 @@
 //! Runs the customer service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(customer::service)
+}

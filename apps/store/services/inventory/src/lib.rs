@@ -1,1 +1,69 @@
-//! The store's inventory service.
+//! The store's inventory: a ledger of stock movements, and reservations that expire. At every read and for each
+//! product: on hand + live reservations + confirmed = received + restocked. It calls no other service, and a read
+//! never writes.
+
+mod api;
+mod audit;
+mod demo;
+mod limits;
+mod reservations;
+mod stock;
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use shoal_sdk::{Environment, Service, StartError};
+use store_contracts::store::inventory::v1::InventoryServer;
+
+pub use api::InventoryApi;
+pub use demo::first_receipt;
+
+/// The schema of the inventory's database.
+#[must_use]
+pub fn migrator() -> sqlx::migrate::Migrator {
+    sqlx::migrate!()
+}
+
+/// How often reservations that ran out are looked for. A sale does not wait for it: reads and reservations count
+/// them as free at once.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
+
+/// Milliseconds since the Unix epoch. Tests pass their own.
+pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
+
+/// What the manifest may set under `[services.inventory.settings]`.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", default)]
+pub struct Settings {
+    /// `demo-stock = true`: a product nobody has received before starts with 20 to 120 pieces instead of none.
+    pub demo_stock: bool,
+}
+
+/// Builds the service.
+///
+/// # Errors
+/// When the settings cannot be read or the database cannot be opened.
+pub async fn service(environment: Environment) -> Result<Service, StartError> {
+    let settings: Settings = environment.settings()?;
+    let database = environment.database(migrator()).await?;
+    let api = Arc::new(InventoryApi::new(database, settings, Arc::new(wall_clock)));
+    let sweeper = Arc::clone(&api);
+    Ok(Service::new()
+        .rpc(InventoryServer::new(api))
+        .background("sweep", move |shutdown| async move {
+            loop {
+                tokio::select! {
+                    () = shutdown.requested() => return,
+                    () = tokio::time::sleep(SWEEP_EVERY) => {}
+                }
+                if let Err(error) = sweeper.sweep().await {
+                    tracing::warn!(%error, "could not put expired reservations back on sale; trying again");
+                }
+            }
+        }))
+}
+
+fn wall_clock() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}

@@ -1,2 +1,5 @@
 //! Runs the inventory service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(inventory::service)
+}

@@ -1,2 +1,5 @@
 //! Runs the notify service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(notify::service)
+}

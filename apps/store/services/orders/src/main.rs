@@ -1,2 +1,5 @@
 //! Runs the orders service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(orders::service)
+}

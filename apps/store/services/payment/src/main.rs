@@ -1,2 +1,5 @@
 //! Runs the payment service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(payment::service)
+}

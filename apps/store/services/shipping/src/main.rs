@@ -1,2 +1,5 @@
 //! Runs the shipping service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(shipping::service)
+}

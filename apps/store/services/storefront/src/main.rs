@@ -1,2 +1,5 @@
 //! Runs the storefront service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(storefront::service)
+}

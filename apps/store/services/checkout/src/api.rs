@@ -1,0 +1,174 @@
+//! The checkout's API: quotes, places and tells where an order stands. An order is logged before anything is held, and
+//! then driven by a task that outlives the request.
+
+use std::time::Duration;
+
+use shoal_sdk::{Call, Error};
+use store_contracts::store::checkout::v1::{
+    Checkout, PlaceRequest, PlaceResponse, PlaceState, QuoteRequest, QuoteResponse, StatusRequest, StatusResponse,
+};
+use store_contracts::store::orders::v1::OpenRequest;
+use store_contracts::store::types::v1::Money;
+
+use crate::drive::Driver;
+use crate::log::{self, Log, Saga};
+use crate::steps::{Callees, CardInput};
+use crate::{limits, quote};
+
+/// How long Place waits for a decision before it answers that there is none yet.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What is kept of the caller's time for the way back.
+const WAY_BACK: Duration = Duration::from_millis(300);
+
+/// How often Place looks for the decision of an order that another task drives.
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// The checkout.
+pub struct CheckoutApi {
+    callees: Callees,
+    log: Log,
+    driver: Driver,
+}
+
+impl CheckoutApi {
+    /// The checkout that logs in `log` and drives with `driver`.
+    pub(crate) fn new(callees: Callees, log: Log, driver: Driver) -> CheckoutApi {
+        CheckoutApi { callees, log, driver }
+    }
+
+    /// The order that was placed under this key before: the original one, or a refusal when the request is another.
+    async fn earlier(&self, wanted: &PlaceRequest) -> Result<Option<Saga>, Error> {
+        let earlier = self.log.by_key(&wanted.idempotency_key).await?;
+        if earlier.as_ref().is_some_and(|saga| saga.request != *wanted) {
+            return Err(Error::already_exists(
+                "Another order was placed under this key: open the checkout page again to order anew.",
+            ));
+        }
+        Ok(earlier)
+    }
+
+    /// The quote that the shopper saw, if it is still right.
+    async fn quote_as_seen(&self, call: &Call, request: &PlaceRequest, seen: &Money) -> Result<QuoteResponse, Error> {
+        let country = &request.address.country;
+        let quote = self.callees.quote(call, &request.shopper_id, &seen.currency, country, false).await?;
+        let why = if quote.lines.is_empty() && quote.unavailable_product_ids.is_empty() {
+            "The basket is empty: there is nothing to order."
+        } else if !quote.unavailable_product_ids.is_empty() {
+            "Something in the basket is not sold any more: please take it out."
+        } else if quote.basket_version != request.basket_version {
+            "The basket has changed since this page was shown: please check it and order again."
+        } else if quote.total.as_option() != Some(seen) {
+            "A price has changed since this page was shown: please check the new total and order again."
+        } else {
+            return Ok(quote);
+        };
+        Err(Error::failed_precondition(why).with_detail(&quote))
+    }
+
+    /// Waits for the decision of an order that some other task or replica drives.
+    async fn wait_for(&self, mut saga: Saga, until: tokio::time::Instant) -> Result<Saga, Error> {
+        while !is_decided(&saga) && tokio::time::Instant::now() < until {
+            tokio::time::sleep(LOOK_EVERY).await;
+            if let Some(now) = self.log.by_order(&saga.order_id).await? {
+                saga = now;
+            }
+        }
+        Ok(saga)
+    }
+}
+
+#[shoal_sdk::async_trait]
+impl Checkout for CheckoutApi {
+    async fn quote(&self, call: &Call, request: QuoteRequest) -> Result<QuoteResponse, Error> {
+        limits::shopper_id(&request.shopper_id)?;
+        limits::currency(&request.currency)?;
+        limits::country(&request.country)?;
+        let quote =
+            self.callees.quote(call, &request.shopper_id, &request.currency, &request.country, true).await?;
+        if quote.lines.is_empty() && quote.unavailable_product_ids.is_empty() {
+            return Err(Error::failed_precondition("The basket is empty: there is nothing to order."));
+        }
+        Ok(quote)
+    }
+
+    async fn place(&self, call: &Call, request: PlaceRequest) -> Result<PlaceResponse, Error> {
+        let seen = limits::place(&request)?;
+        let until = tokio::time::Instant::now() + PATIENCE.min(call.time_left().saturating_sub(WAY_BACK));
+        let card = CardInput { number: request.card_number.clone(), expiry: request.card_expiry.clone() };
+        let wanted = log::comparable(request);
+        if let Some(saga) = self.earlier(&wanted).await? {
+            return Ok(answer(self.wait_for(saga, until).await?));
+        }
+        if !self.driver.has_room() {
+            return Err(Error::resource_exhausted("Too many orders are being placed: please try again in a moment."));
+        }
+        let quote = match self.quote_as_seen(call, &wanted, &seen).await {
+            Ok(quote) => quote,
+            // The same key, placed meanwhile by a request that ran beside this one, has emptied the basket.
+            Err(error) => match self.earlier(&wanted).await? {
+                Some(saga) => return Ok(answer(self.wait_for(saga, until).await?)),
+                None => return Err(error),
+            },
+        };
+        let order = OpenRequest {
+            order_id: uuid::Uuid::now_v7().to_string(),
+            shopper_id: wanted.shopper_id.clone(),
+            email: wanted.email.clone(),
+            address: wanted.address.clone(),
+            ..quote::order_of(&quote)
+        };
+        let Some(saga) = self.log.open(&wanted, &order).await? else {
+            let saga = self.earlier(&wanted).await?;
+            let saga = saga.ok_or_else(|| Error::aborted("The order could not be logged: please try again."))?;
+            return Ok(answer(self.wait_for(saga, until).await?));
+        };
+        let decided = self.driver.start(saga.clone(), card);
+        match tokio::time::timeout_at(until, decided).await {
+            Ok(Ok(saga)) => Ok(answer(saga)),
+            // Its task rests, or another replica has it: the log knows.
+            Ok(Err(_)) => Ok(answer(self.wait_for(saga, until).await?)),
+            Err(_) => Ok(answer(saga)),
+        }
+    }
+
+    async fn status(&self, _call: &Call, request: StatusRequest) -> Result<StatusResponse, Error> {
+        let saga = if !request.idempotency_key.is_empty() {
+            limits::key(&request.idempotency_key)?;
+            let saga = self.log.by_key(&request.idempotency_key).await?;
+            Some(saga.ok_or_else(|| Error::not_found("No order was placed under this key."))?)
+        } else if !request.order_id.is_empty() {
+            limits::order_id(&request.order_id)?;
+            let saga = self.log.by_order(&request.order_id).await?;
+            Some(saga.ok_or_else(|| Error::not_found("There is no such order."))?)
+        } else {
+            None
+        };
+        let (unfinished, oldest) = self.log.unfinished().await?;
+        Ok(StatusResponse {
+            order: saga.map(answer).into(),
+            unfinished: i32::try_from(unfinished).unwrap_or(i32::MAX),
+            oldest_unfinished_at_ms: oldest,
+            ..Default::default()
+        })
+    }
+}
+
+fn is_decided(saga: &Saga) -> bool {
+    saga.state.is_confirmed() || saga.state.is_refused()
+}
+
+fn answer(saga: Saga) -> PlaceResponse {
+    let state = match saga.state {
+        state if state.is_confirmed() => PlaceState::PLACE_STATE_CONFIRMED,
+        state if state.is_refused() => PlaceState::PLACE_STATE_REFUSED,
+        _ => PlaceState::PLACE_STATE_PENDING,
+    };
+    PlaceResponse {
+        order_id: saga.order_id,
+        state: state.into(),
+        total: saga.order.total,
+        refusal: saga.refusal,
+        ..Default::default()
+    }
+}

@@ -1,0 +1,238 @@
+//! The inventory through its trait: every command, repeated, out of order, too late, and with bad input.
+
+#![allow(clippy::unwrap_used)] // A test ends where something unexpected happens.
+
+mod bench;
+
+use bench::Bench;
+use shoal_sdk::{Call, Code};
+use store_contracts::store::inventory::v1::{
+    AuditRequest, CommitRequest, ExtendRequest, Inventory, ReceiveRequest, ReleaseRequest, ReservationState,
+    RestockRequest, Shortages,
+};
+
+#[tokio::test]
+async fn all_lines_or_none_and_the_refusal_names_what_is_missing() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 5).await;
+    bench.receive("cup", 1).await;
+    let error = bench.reserve("order-1", &[("mug", 2), ("cup", 3)]).await.unwrap_err();
+    assert_eq!(error.code, Code::FailedPrecondition);
+    let shortages = error.detail::<Shortages>().unwrap().shortages;
+    assert_eq!((shortages[0].product_id.as_str(), shortages[0].wanted, shortages[0].available), ("cup", 3, 1));
+    assert_eq!(bench.available(&["mug", "cup", "unknown"]).await, [5, 1, 0]);
+    bench.reserve("order-1", &[("mug", 2), ("cup", 1)]).await.unwrap();
+    assert_eq!(bench.available(&["mug", "cup"]).await, [3, 0]);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn a_repeated_reserve_answers_the_same_and_another_body_is_refused() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 5).await;
+    let first = bench.reserve("order-1", &[("mug", 2)]).await.unwrap();
+    bench.pass(10);
+    let again = bench.reserve("order-1", &[("mug", 2)]).await.unwrap();
+    assert_eq!(first, again);
+    assert_eq!(bench.reserve("order-1", &[("mug", 3)]).await.unwrap_err().code, Code::AlreadyExists);
+    assert_eq!(bench.available(&["mug"]).await, [3]);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn a_reservation_lasts_its_time_and_not_a_moment_longer() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 1).await;
+    bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
+    bench.pass(59_999);
+    assert_eq!(bench.available(&["mug"]).await, [0], "never before its time");
+    assert_eq!(bench.api.sweep().await.unwrap(), 0);
+    assert!(bench.reserve("order-2", &[("mug", 1)]).await.is_err());
+    bench.pass(1);
+    assert_eq!(bench.available(&["mug"]).await, [1], "back at once, before any sweep");
+    bench.check().await;
+    bench.reserve("order-2", &[("mug", 1)]).await.unwrap();
+    assert_eq!(bench.commit("order-1").await.unwrap_err().code, Code::FailedPrecondition);
+    bench.commit("order-2").await.unwrap();
+    assert_eq!(bench.reserve("order-1", &[("mug", 1)]).await.unwrap_err().code, Code::FailedPrecondition);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn the_sweep_puts_back_what_ran_out() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 3).await;
+    for order in ["order-1", "order-2"] {
+        bench.reserve(order, &[("mug", 1)]).await.unwrap();
+    }
+    bench.pass(60_000);
+    assert_eq!(bench.api.sweep().await.unwrap(), 2);
+    assert_eq!(bench.api.sweep().await.unwrap(), 0);
+    assert_eq!(bench.available(&["mug"]).await, [3]);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn extending_moves_the_end_and_never_back() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 1).await;
+    let first = bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
+    let extend = |ttl_ms| ExtendRequest { order_id: "order-1".to_owned(), ttl_ms, ..Default::default() };
+    let shorter = bench.api.extend(&Call::new(), extend(1_000)).await.unwrap();
+    assert_eq!(shorter.reservation.expires_at_ms, first.expires_at_ms);
+    bench.pass(30_000);
+    let longer = bench.api.extend(&Call::new(), extend(60_000)).await.unwrap();
+    assert_eq!(longer.reservation.expires_at_ms, first.expires_at_ms + 30_000);
+    bench.pass(60_000);
+    assert_eq!(bench.api.extend(&Call::new(), extend(60_000)).await.unwrap_err().code, Code::FailedPrecondition);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn commit_release_and_restock_repeat_without_effect() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 4).await;
+    bench.reserve("sold", &[("mug", 2)]).await.unwrap();
+    bench.reserve("dropped", &[("mug", 1)]).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(bench.commit("sold").await.unwrap().state, ReservationState::RESERVATION_STATE_COMMITTED);
+        bench.release("dropped").await.unwrap();
+        assert_eq!(bench.available(&["mug"]).await, [2]);
+        bench.check().await;
+    }
+    assert_eq!(bench.release("sold").await.unwrap_err().code, Code::FailedPrecondition);
+    assert_eq!(bench.commit("dropped").await.unwrap_err().code, Code::FailedPrecondition);
+    let restock = |order: &str| RestockRequest { order_id: order.to_owned(), ..Default::default() };
+    for _ in 0..2 {
+        let back = bench.api.restock(&Call::new(), restock("sold")).await.unwrap();
+        assert_eq!(back.reservation.state, ReservationState::RESERVATION_STATE_RESTOCKED);
+        assert_eq!(bench.available(&["mug"]).await, [4]);
+    }
+    bench.release("sold").await.unwrap();
+    assert_eq!(bench.api.restock(&Call::new(), restock("dropped")).await.unwrap_err().code, Code::FailedPrecondition);
+    assert_eq!(bench.api.restock(&Call::new(), restock("never")).await.unwrap_err().code, Code::NotFound);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn a_release_that_overtakes_its_reserve_wins() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 1).await;
+    bench.release("order-1").await.unwrap();
+    assert_eq!(bench.reserve("order-1", &[("mug", 1)]).await.unwrap_err().code, Code::FailedPrecondition);
+    assert_eq!(bench.available(&["mug"]).await, [1]);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn a_lower_fence_is_refused() {
+    let bench = Bench::new(false).await;
+    bench.receive("mug", 1).await;
+    bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
+    let commit = |fence| CommitRequest { order_id: "order-1".to_owned(), fence, ..Default::default() };
+    bench.api.release(&Call::new(), ReleaseRequest { order_id: "other".to_owned(), fence: 2, ..Default::default() }).await.unwrap();
+    bench.api.commit(&Call::new(), commit(3)).await.unwrap();
+    assert_eq!(bench.api.commit(&Call::new(), commit(2)).await.unwrap_err().code, Code::Aborted);
+    bench.api.commit(&Call::new(), commit(3)).await.unwrap();
+    bench.api.commit(&Call::new(), commit(0)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_delivery_counts_once_per_key() {
+    let bench = Bench::new(false).await;
+    let receive = |product: &str, quantity| ReceiveRequest {
+        idempotency_key: "delivery-1".to_owned(),
+        product_id: product.to_owned(),
+        quantity,
+        ..Default::default()
+    };
+    for _ in 0..3 {
+        let answer = bench.api.receive(&Call::new(), receive("mug", 7)).await.unwrap();
+        assert_eq!(answer.stock.quantity, 7);
+    }
+    assert_eq!(bench.api.receive(&Call::new(), receive("mug", 8)).await.unwrap_err().code, Code::AlreadyExists);
+    assert_eq!(bench.api.receive(&Call::new(), receive("cup", 7)).await.unwrap_err().code, Code::AlreadyExists);
+    assert_eq!(bench.available(&["mug", "cup"]).await, [7, 0]);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn demo_stock_is_the_same_before_and_after_it_is_written() {
+    let bench = Bench::new(true).await;
+    let expected = i32::try_from(inventory::first_receipt("blue-mug")).unwrap();
+    assert_eq!(bench.available(&["blue-mug"]).await, [expected]);
+    bench.reserve("order-1", &[("blue-mug", 2)]).await.unwrap();
+    assert_eq!(bench.available(&["blue-mug"]).await, [expected - 2]);
+    bench.receive("green-mug", 10).await;
+    let green = i32::try_from(inventory::first_receipt("green-mug")).unwrap();
+    assert_eq!(bench.available(&["green-mug"]).await, [green + 10]);
+    bench.check().await;
+}
+
+#[tokio::test]
+async fn the_audit_comes_in_pages() {
+    let bench = Bench::new(false).await;
+    for product in ["a", "b", "c"] {
+        bench.receive(product, 1).await;
+    }
+    let page = |token: &str| AuditRequest { limit: 2, page_token: token.to_owned(), ..Default::default() };
+    let first = bench.api.audit(&Call::new(), page("")).await.unwrap();
+    assert_eq!((first.products.len(), first.next_page_token.as_str(), first.balanced), (2, "b", true));
+    let second = bench.api.audit(&Call::new(), page("b")).await.unwrap();
+    assert_eq!((second.products.len(), second.next_page_token.as_str()), (1, ""));
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_a_sentence() {
+    let bench = Bench::new(true).await;
+    let long = "x".repeat(65);
+    let mut many: Vec<(String, i32)> = (0..51).map(|number| (format!("p{number}"), 1)).collect();
+    let as_lines = |lines: &[(String, i32)]| -> Vec<(String, i32)> { lines.to_vec() };
+    let bad_lines: Vec<Vec<(String, i32)>> = vec![
+        vec![],
+        as_lines(&many),
+        vec![("mug".to_owned(), 0)],
+        vec![("mug".to_owned(), -1)],
+        vec![("mug".to_owned(), 100)],
+        vec![("mug".to_owned(), i32::MAX)],
+        vec![("mug".to_owned(), 1), ("mug".to_owned(), 1)],
+        vec![("Mug".to_owned(), 1)],
+        vec![(long.clone(), 1)],
+        vec![(String::new(), 1)],
+        vec![("<script>".to_owned(), 1)],
+    ];
+    for lines in bad_lines {
+        let lines: Vec<(&str, i32)> = lines.iter().map(|(id, quantity)| (id.as_str(), *quantity)).collect();
+        assert_invalid(bench.reserve("order-1", &lines).await);
+    }
+    many.truncate(50);
+    for order in ["", long.as_str(), "a b", "ü", "a'; DROP TABLE stock"] {
+        assert_invalid(bench.reserve(order, &[("mug", 1)]).await);
+        assert_invalid(bench.release(order).await);
+    }
+    for ttl in [i64::MIN, 0, 999, 3_600_001, i64::MAX] {
+        assert_invalid(bench.reserve_for("order-1", &[("mug", 1)], ttl).await);
+    }
+    for quantity in [i32::MIN, 0, 100_001] {
+        let request = ReceiveRequest {
+            idempotency_key: "delivery-1".to_owned(),
+            product_id: "mug".to_owned(),
+            quantity,
+            ..Default::default()
+        };
+        assert_invalid(bench.api.receive(&Call::new(), request).await);
+    }
+    for ids in [vec![], vec!["mug".to_owned(); 101]] {
+        let request =
+            store_contracts::store::inventory::v1::AvailableRequest { product_ids: ids, ..Default::default() };
+        assert_invalid(bench.api.available(&Call::new(), request).await);
+    }
+    bench.check().await;
+}
+
+#[track_caller]
+fn assert_invalid<T: std::fmt::Debug>(answer: Result<T, shoal_sdk::Error>) {
+    let error = answer.unwrap_err();
+    assert_eq!(error.code, Code::InvalidArgument, "{error}");
+    assert!(error.message.ends_with('.'), "{error}");
+}

@@ -1,0 +1,3 @@
+//! The clients of the services that the storefront calls, generated from their contracts; `build.rs` lists the methods.
+
+shoal_sdk::include_calls!();

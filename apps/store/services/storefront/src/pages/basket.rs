@@ -1,0 +1,223 @@
+//! The basket: its lines with today's prices and stock, and the way to the checkout.
+//! Prices shown here are a preview; what is paid is what the checkout quotes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::Response;
+use maud::{Markup, html};
+use store_contracts::store::basket::v1::BasketContents;
+use store_contracts::store::catalogue::v1::Product;
+
+use super::picture_path;
+use crate::Store;
+use crate::memory::price_minor;
+use crate::money::{self, Currency};
+use crate::view::summary::{self, Sum};
+use crate::view::{Notice, field, icon};
+use crate::visit::Visit;
+
+/// Shows the basket.
+pub async fn show(State(store): State<Arc<Store>>, mut visit: Visit) -> Response {
+    if visit.session().merge_pending {
+        store.merge_basket(&mut visit).await;
+    }
+    let shopper = visit.session().shopper();
+    let Some(basket) = store.backends.basket(&visit.call, &shopper).await else {
+        return unavailable(&store, visit);
+    };
+    let mut frame = store.frame_with(&visit, "Your basket", Some(&basket));
+    if basket.lines.is_empty() {
+        let body = summary::blank(
+            icon::bag(),
+            "Your basket is empty",
+            "Whatever you put in stays here, also when you come back another day.",
+            &[("/products", "Browse everything")],
+        );
+        let page = frame.page(&body);
+        return visit.page(&store, StatusCode::OK, &page);
+    }
+    let ids: Vec<String> = basket
+        .lines
+        .iter()
+        .map(|line| line.product_id.clone())
+        .collect();
+    let (products, stock) = tokio::join!(
+        store.backends.products(&visit.call, ids.clone()),
+        store.backends.stock(&visit.call, ids),
+    );
+    if products.is_stale() {
+        frame.notices.push(Notice::catalogue_stale());
+    }
+    if stock.is_none() {
+        frame.notices.push(Notice::stock_unknown());
+    }
+    let products = products.value();
+    if products.is_none() {
+        frame.notices.push(Notice::catalogue_absent());
+    }
+    let currency = visit.session().currency();
+    let lines = lines(&basket, products.as_deref(), stock.as_ref(), currency);
+    let page = frame.page(&view(&lines, basket.version, currency, &frame.csrf));
+    visit.page(&store, StatusCode::OK, &page)
+}
+
+fn unavailable(store: &Store, visit: Visit) -> Response {
+    let frame = store.frame_with(&visit, "Your basket", None);
+    let body = summary::blank(
+        icon::bag(),
+        "Basket unavailable",
+        "What you put in is kept and will be here again in a moment.",
+        &[("/basket", "Try again"), ("/products", "Have a look around")],
+    );
+    let page = frame.page(&body);
+    visit.page(store, StatusCode::OK, &page)
+}
+
+/// A line as the page shows it.
+struct Line {
+    id: String,
+    quantity: i32,
+    /// None when the product is not sold any more, or the catalogue is silent and it is not remembered.
+    product: Option<Shown>,
+    /// What to say about its stock; empty for nothing.
+    warning: String,
+}
+
+struct Shown {
+    name: String,
+    picture: String,
+    /// Per piece, in minor units; none when it is not sold in this currency.
+    unit: Option<i64>,
+    /// The whole line.
+    total: Option<i64>,
+}
+
+fn lines(
+    basket: &BasketContents,
+    products: Option<&[Product]>,
+    stock: Option<&BTreeMap<String, i32>>,
+    currency: Currency,
+) -> Vec<Line> {
+    let known: BTreeMap<&str, &Product> = products
+        .unwrap_or_default()
+        .iter()
+        .map(|product| (product.id.as_str(), product))
+        .collect();
+    basket
+        .lines
+        .iter()
+        .map(|line| {
+            let pieces = stock.and_then(|stock| stock.get(&line.product_id));
+            let warning = match pieces {
+                Some(0) => "Sold out".to_owned(),
+                Some(pieces) if *pieces < line.quantity => format!("Only {pieces} left"),
+                _ => String::new(),
+            };
+            let product = known.get(line.product_id.as_str()).map(|product| {
+                let unit = price_minor(product, currency.code());
+                Shown {
+                    name: product.name.clone(),
+                    picture: picture_path(product),
+                    unit,
+                    total: unit.and_then(|unit| unit.checked_mul(i64::from(line.quantity))),
+                }
+            });
+            Line {
+                id: line.product_id.clone(),
+                quantity: line.quantity,
+                product,
+                warning,
+            }
+        })
+        .collect()
+}
+
+/// The sum of the lines; none when one of them has no price.
+fn subtotal(lines: &[Line]) -> Option<i64> {
+    lines.iter().try_fold(0_i64, |sum, line| {
+        sum.checked_add(line.product.as_ref()?.total?)
+    })
+}
+
+fn view(lines: &[Line], version: i64, currency: Currency, csrf: &str) -> Markup {
+    let subtotal = subtotal(lines);
+    html! {
+        div class="inside" {
+            div class="page-head" { h1 { "Your basket" } }
+            div class="columns" {
+                ul class="lines" data-test="basket-lines" {
+                    @for line in lines { (line_view(line, version, currency, csrf)) }
+                }
+                aside class="panel" aria-labelledby="sum" {
+                    h2 id="sum" { "Summary" }
+                    @match subtotal {
+                        Some(minor) => {
+                            (summary::sums(&[
+                                Sum {
+                                    name: "Subtotal",
+                                    amount: money::format(minor, currency.code()),
+                                    grand: true,
+                                    test: "subtotal",
+                                },
+                            ]))
+                            p class="muted small" { "Tax included. The price of sending comes with your address." }
+                        }
+                        None => p class="muted" { "The sum is shown at checkout." },
+                    }
+                    p { a class="button full" href="/checkout" data-test="checkout" { "Go to checkout" } }
+                }
+            }
+        }
+    }
+}
+
+fn line_view(line: &Line, version: i64, currency: Currency, csrf: &str) -> Markup {
+    let amount = |minor: i64| money::format(minor, currency.code());
+    let name = line
+        .product
+        .as_ref()
+        .map_or(line.id.as_str(), |product| product.name.as_str());
+    let quantity_id = format!("quantity-{}", line.id);
+    html! {
+        li data-test="basket-line" data-product=(line.id) {
+            div class="plate" {
+                @if let Some(product) = &line.product { img src=(product.picture) alt="" width="160" height="160"; }
+            }
+            div {
+                h3 { a href={ "/product/" (line.id) } { (name) } }
+                p class="muted small number" {
+                    @match line.product.as_ref().map(|product| product.unit) {
+                        Some(Some(unit)) => { (amount(unit)) " each" }
+                        Some(None) => "Not sold in this currency",
+                        None => "Not on our shelves right now",
+                    }
+                }
+                @if !line.warning.is_empty() { span class="pill caution" data-test="line-warning" { (line.warning) } }
+            }
+            p class="total" data-test="line-total" {
+                @if let Some(total) = line.product.as_ref().and_then(|product| product.total) { (amount(total)) }
+            }
+            div class="change" {
+                form action="/basket/set" method="post" {
+                    (field::csrf(csrf))
+                    (field::hidden("product", &line.id))
+                    (field::hidden("version", &version.to_string()))
+                    label class="hidden-label" for=(quantity_id) { "Quantity of " (name) }
+                    input id=(quantity_id) name="quantity" type="number" inputmode="numeric" min="0" max="99" required
+                        value=(line.quantity) data-test="line-quantity";
+                    button class="button quiet slim" data-test="line-update" { "Update" span class="hidden-label" { " " (name) } }
+                }
+                form action="/basket/set" method="post" {
+                    (field::csrf(csrf))
+                    (field::hidden("product", &line.id))
+                    (field::hidden("version", &version.to_string()))
+                    (field::hidden("quantity", "0"))
+                    button class="link-button" data-test="line-remove" { "Remove" span class="hidden-label" { " " (name) } }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! Notices: one sentence about what just happened, or about what is missing right now and what that means for the shopper.
+//! Every sentence that a missing service puts on a page is written here, and nowhere else.
+
+use maud::{Markup, html};
+
+use super::icon;
+
+/// How a notice is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tone {
+    /// Something worked.
+    Good,
+    /// Something is missing or different; shopping goes on.
+    Caution,
+    /// Something was refused.
+    Bad,
+}
+
+/// One notice.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How it is meant.
+    pub tone: Tone,
+    /// Its stable name, for scripts and tests.
+    pub name: &'static str,
+    /// The point, in bold.
+    pub lead: String,
+    /// What follows from it.
+    pub text: String,
+}
+
+impl Notice {
+    /// A notice in its own words.
+    pub fn new(
+        tone: Tone,
+        name: &'static str,
+        lead: impl Into<String>,
+        text: impl Into<String>,
+    ) -> Notice {
+        Notice {
+            tone,
+            name,
+            lead: lead.into(),
+            text: text.into(),
+        }
+    }
+
+    fn caution(name: &'static str, lead: &str, text: &str) -> Notice {
+        Notice::new(Tone::Caution, name, lead, text)
+    }
+
+    /// The catalogue is down and the page shows what was remembered.
+    pub fn catalogue_stale() -> Notice {
+        Notice::caution(
+            "catalogue-stale",
+            "This list may be out of date.",
+            "Prices and products are the last we knew; the current price is shown again before you pay.",
+        )
+    }
+
+    /// The catalogue is down and nothing is remembered.
+    pub fn catalogue_absent() -> Notice {
+        Notice::caution(
+            "catalogue-unavailable",
+            "The shelves cannot be shown right now.",
+            "Please try again in a moment.",
+        )
+    }
+
+    /// The basket is down.
+    pub fn basket_absent() -> Notice {
+        Notice::caution(
+            "basket-unavailable",
+            "Basket unavailable.",
+            "Have a look around meanwhile; what you put in earlier is kept.",
+        )
+    }
+
+    /// The customer service is down.
+    pub fn customer_absent() -> Notice {
+        Notice::caution(
+            "customer-unavailable",
+            "Accounts are unavailable right now.",
+            "You can go on browsing, and check out as a guest.",
+        )
+    }
+
+    /// The inventory is down.
+    pub fn stock_unknown() -> Notice {
+        Notice::caution(
+            "stock-unknown",
+            "Stock is checked at checkout.",
+            "We cannot see the shelves right now; nothing is charged before your order is sure.",
+        )
+    }
+
+    /// The checkout is down.
+    pub fn checkout_closed() -> Notice {
+        Notice::caution(
+            "checkout-closed",
+            "Your basket is safe, checkout is closed.",
+            "It opens again in a moment; nothing was charged.",
+        )
+    }
+
+    /// The orders service is down.
+    pub fn orders_absent() -> Notice {
+        Notice::caution(
+            "orders-unavailable",
+            "Order history unavailable.",
+            "Your orders are safe and will be listed here again soon.",
+        )
+    }
+
+    /// Shipping is down while a quote is made.
+    pub fn flat_rate() -> Notice {
+        Notice::caution(
+            "flat-rate",
+            "Shipping is a flat rate right now.",
+            "The carrier's rates do not answer; you pay no more than what is shown.",
+        )
+    }
+
+    /// Shipping is down while an order is shown.
+    pub fn shipment_unknown() -> Notice {
+        Notice::caution(
+            "shipment-unknown",
+            "Tracking is unavailable right now.",
+            "Your order is safe; the shipment follows later.",
+        )
+    }
+
+    /// Notify is down.
+    pub fn mail_late() -> Notice {
+        Notice::caution(
+            "mail-late",
+            "The mail log is unavailable right now.",
+            "Mail arrives late; none is lost.",
+        )
+    }
+
+    /// What the `done` part of an address stands for after a redirect; nothing for a code that no page gives.
+    pub fn of_code(code: &str) -> Option<Notice> {
+        let good = |name, lead: &str, text: &str| Notice::new(Tone::Good, name, lead, text);
+        let bad = |name, lead: &str, text: &str| Notice::new(Tone::Bad, name, lead, text);
+        Some(match code {
+            "added" => good("added", "Added to your basket.", ""),
+            "removed" => good("removed", "Taken out of your basket.", ""),
+            "updated" => good("updated", "Your basket is up to date.", ""),
+            "basket-changed" => Notice::caution(
+                "basket-changed",
+                "Your basket was changed in another tab.",
+                "This is how it is now; please make your change again.",
+            ),
+            "basket-full" => bad(
+                "basket-full",
+                "Your basket is full.",
+                "It holds 50 different products.",
+            ),
+            "basket-unavailable" => Notice::basket_absent(),
+            "signed-in" => good("signed-in", "Welcome back.", ""),
+            "registered" => good("registered", "Your account is open.", "Welcome."),
+            "signed-out" => good("signed-out", "You are signed out.", ""),
+            "session-over" => Notice::caution(
+                "session-over",
+                "Your session is over.",
+                "Please sign in again.",
+            ),
+            "erased" => good("erased", "Your account is deleted.", ""),
+            "not-erased" => bad(
+                "not-erased",
+                "Your account was not deleted.",
+                "The password was not right.",
+            ),
+            "address-saved" => good("address-saved", "Your address is saved.", ""),
+            "address-removed" => good("address-removed", "The address is removed.", ""),
+            "customer-unavailable" => Notice::customer_absent(),
+            "placed" => good("placed", "Thank you, your order is placed.", ""),
+            "card-invalid" => bad(
+                "card-invalid",
+                "That is not a card number.",
+                "It has 12 to 19 digits; nothing was charged.",
+            ),
+            "total-changed" => Notice::caution(
+                "total-changed",
+                "The price or your basket has changed.",
+                "Nothing was charged. Please look at the new total and place your order again.",
+            ),
+            "checkout-closed" => Notice::checkout_closed(),
+            "address-needed" => Notice::caution(
+                "address-needed",
+                "Where should it go?",
+                "Please fill in your address first.",
+            ),
+            "price-set" => good("price-set", "The price is changed.", ""),
+            "price-invalid" => bad("price-invalid", "The price was not changed.", "Write an amount in digits, like 12.50."),
+            "version-conflict" => bad(
+                "version-conflict",
+                "Someone else changed this meanwhile.",
+                "This is how it is now; please make your change again.",
+            ),
+            "received" => good("received", "The delivery is booked.", ""),
+            "receive-invalid" => bad(
+                "receive-invalid",
+                "The delivery was not booked.",
+                "Write a number from 1 to 100,000.",
+            ),
+            "product-saved" => good("product-saved", "The product is saved.", ""),
+            "admin-unavailable" => Notice::caution(
+                "admin-unavailable",
+                "That service is unavailable right now.",
+                "Nothing was changed; please try again in a moment.",
+            ),
+            _ => return None,
+        })
+    }
+}
+
+/// The notices of a page, as a region of its own; nothing when there are none.
+pub fn list(notices: &[Notice]) -> Markup {
+    html! {
+        @if !notices.is_empty() {
+            div class="inside notices" {
+                @for notice in notices { (one(notice)) }
+            }
+        }
+    }
+}
+
+/// One notice. A refusal is announced at once, the rest politely.
+pub fn one(notice: &Notice) -> Markup {
+    let (class, role, sign) = match notice.tone {
+        Tone::Good => ("notice good", "status", icon::tick()),
+        Tone::Caution => ("notice caution", "status", icon::alert()),
+        Tone::Bad => ("notice bad", "alert", icon::alert()),
+    };
+    html! {
+        div class=(class) role=(role) data-test="notice" data-notice=(notice.name) {
+            (sign)
+            p {
+                strong { (notice.lead) }
+                @if !notice.text.is_empty() { " " (notice.text) }
+            }
+        }
+    }
+}

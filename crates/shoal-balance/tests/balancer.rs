@@ -1,0 +1,215 @@
+//! What callers rely on: the choice, the shares, and the counts.
+
+#![allow(clippy::unwrap_used)] // a test that panics is a test that fails
+
+use proptest::prelude::*;
+use shoal_balance::{Balancer, Pick};
+use shoal_model::{Address, Endpoint, ReplicaName, RevisionId};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+fn endpoint(serial: u64, weight: u32) -> Endpoint {
+    Endpoint {
+        replica: ReplicaName { service: "shop".parse().unwrap(), serial },
+        revision: RevisionId("abc".to_owned()),
+        address: Address::Tcp(([127, 0, 0, 1], 9000).into()),
+        weight,
+        identity: None,
+    }
+}
+
+fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
+    weights.iter().enumerate().map(|(index, weight)| endpoint(index as u64, *weight)).collect()
+}
+
+fn balancer(weights: &[u32]) -> Balancer {
+    let balancer = Balancer::new();
+    balancer.replace(&endpoints(weights));
+    balancer
+}
+
+fn serial(pick: &Pick) -> u64 {
+    pick.endpoint().replica.serial
+}
+
+fn pending(balancer: &Balancer, serial: u64) -> u64 {
+    balancer.pending().into_iter().find(|(replica, _)| replica.serial == serial).map_or(0, |(_, count)| count)
+}
+
+/// A seeded random source.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+}
+
+fn shares(balancer: &Balancer, requests: usize, in_flight: usize) -> BTreeMap<u64, f64> {
+    let mut random = Random(42);
+    let mut running = std::collections::VecDeque::new();
+    let mut counts = BTreeMap::new();
+    for _ in 0..requests {
+        if running.len() >= in_flight {
+            // Any one of them ends, not always the oldest.
+            let which = random.next() as usize % running.len();
+            drop(running.swap_remove_back(which));
+        }
+        let pick = balancer.pick(random.next()).unwrap();
+        *counts.entry(serial(&pick)).or_insert(0.0) += 1.0 / requests as f64;
+        running.push_back(pick);
+    }
+    counts
+}
+
+#[test]
+fn a_pick_can_be_held_across_awaits_by_any_thread() {
+    fn is_send<T: Send + 'static>() {}
+    fn is_shared<T: Send + Sync + 'static>() {}
+    is_send::<Pick>();
+    is_shared::<Pick>();
+    is_shared::<Balancer>();
+}
+
+#[test]
+fn without_endpoints_there_is_no_pick() {
+    let balancer = Balancer::new();
+    assert!(balancer.is_empty());
+    assert!(balancer.pick(7).is_none());
+    balancer.replace(&endpoints(&[100]));
+    assert_eq!((balancer.is_empty(), balancer.len()), (false, 1));
+    assert!(balancer.pick(7).is_some());
+    balancer.replace(&[]);
+    assert!(balancer.pick(7).is_none());
+}
+
+#[test]
+fn shares_follow_weights_whether_busy_or_idle() {
+    for weights in [&[100, 300][..], &[100, 100, 100], &[10, 90], &[1, 2, 3, 4], &[100, 0, 50]] {
+        let total: u32 = weights.iter().sum();
+        for in_flight in [1, 3, 10, 100] {
+            let counts = shares(&balancer(weights), 40_000, in_flight);
+            for (index, weight) in weights.iter().enumerate() {
+                let share = counts.get(&(index as u64)).copied().unwrap_or(0.0);
+                let expected = f64::from(*weight) / f64::from(total);
+                // Idle, the draw decides alone and is exact; with a few in flight, whole requests are coarse.
+                let tolerance = if in_flight == 1 || in_flight == 100 { 0.03 } else { 0.1 };
+                assert!(
+                    (share - expected).abs() < tolerance,
+                    "weights {weights:?}, {in_flight} in flight: {index} got {share:.3}, not {expected:.3}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn a_counter_serves_as_random_source() {
+    let balancer = balancer(&[100; 4]);
+    let mut counts = BTreeMap::new();
+    for count in 0..8_000 {
+        *counts.entry(serial(&balancer.pick(count).unwrap())).or_insert(0) += 1;
+    }
+    assert!(counts.values().all(|count| (1_800..2_200).contains(count)), "{counts:?}");
+}
+
+#[test]
+fn a_stuck_endpoint_gets_hardly_anything() {
+    let balancer = balancer(&[100; 3]);
+    let mut random = Random(9);
+    let mut stuck = Vec::new();
+    for _ in 0..1_000 {
+        let pick = balancer.pick(random.next()).unwrap();
+        if serial(&pick) == 1 {
+            stuck.push(pick);
+        }
+    }
+    assert!(stuck.len() < 5, "{}", stuck.len());
+}
+
+#[test]
+fn a_failed_replica_can_be_avoided() {
+    let balancer = balancer(&[100, 0]);
+    let first = balancer.pick(3).unwrap();
+    let name = first.endpoint().replica.clone();
+    let second = balancer.pick_except(3, std::slice::from_ref(&name)).unwrap();
+    assert_ne!(second.endpoint().replica, name);
+    assert!(balancer.pick_except(3, &[name, second.endpoint().replica.clone()]).is_none());
+    drop((first, second));
+    assert!(balancer.pending().iter().all(|(_, count)| *count == 0));
+}
+
+#[test]
+fn many_threads_leave_no_count_behind() {
+    let balancer = Arc::new(balancer(&[100, 50, 10]));
+    let threads: Vec<_> = (1..=4)
+        .map(|seed| {
+            let balancer = Arc::clone(&balancer);
+            std::thread::spawn(move || {
+                let mut random = Random(seed);
+                for round in 0..5_000 {
+                    let _first = balancer.pick(random.next());
+                    let _second = balancer.pick(random.next());
+                    if round % 100 == 0 {
+                        balancer.replace(&endpoints(&[100, (random.next() % 100) as u32, 10][..(round / 100) % 3 + 1]));
+                    }
+                }
+            })
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    balancer.replace(&endpoints(&[100, 50, 10]));
+    assert!(balancer.pending().iter().all(|(_, count)| *count == 0), "{:?}", balancer.pending());
+}
+
+proptest! {
+    #[test]
+    fn of_two_the_less_loaded_is_picked(busy in 1..20u64, random: u64) {
+        let balancer = balancer(&[100, 100]);
+        // Fill both evenly, then let go of one endpoint's picks.
+        let picks: Vec<Pick> = (0..busy * 2).filter_map(|count| balancer.pick(count)).collect();
+        let (zero, one): (Vec<Pick>, Vec<Pick>) = picks.into_iter().partition(|pick| serial(pick) == 0);
+        drop(zero);
+        prop_assert!(pending(&balancer, 1) > 0);
+        prop_assert_eq!(serial(&balancer.pick(random).unwrap()), 0);
+        drop(one);
+    }
+
+    #[test]
+    fn weight_zero_gets_nothing_unless_all_are_zero(weights in prop::collection::vec(0..3u32, 1..8), randoms in prop::collection::vec(any::<u64>(), 1..50)) {
+        let balancer = balancer(&weights);
+        let all_zero = weights.iter().all(|weight| *weight == 0);
+        let mut held = Vec::new();
+        for random in randoms {
+            let pick = balancer.pick(random).unwrap();
+            prop_assert!(all_zero || pick.endpoint().weight > 0);
+            held.push(pick);
+        }
+    }
+
+    #[test]
+    fn counts_survive_replacement_and_return_to_zero(
+        sets in prop::collection::vec(prop::collection::btree_map(0..6u64, 0..200u32, 0..6), 1..8),
+        randoms in prop::collection::vec(any::<u64>(), 0..20),
+    ) {
+        let balancer = Balancer::new();
+        let mut held: Vec<Pick> = Vec::new();
+        for set in &sets {
+            let wanted: Vec<Endpoint> = set.iter().map(|(serial, weight)| endpoint(*serial, *weight)).collect();
+            balancer.replace(&wanted);
+            prop_assert_eq!(balancer.len(), wanted.len());
+            held.extend(randoms.iter().filter_map(|random| balancer.pick(*random)));
+            for (replica, count) in balancer.pending() {
+                let expected = held.iter().filter(|pick| pick.endpoint().replica == replica).count();
+                prop_assert_eq!(count, expected as u64, "{}", replica);
+            }
+        }
+        held.clear();
+        prop_assert!(balancer.pending().iter().all(|(_, count)| *count == 0));
+    }
+}

@@ -1,0 +1,179 @@
+//! `shoal up`: starts the supervisor, watches the application come up, and stays attached to its logs.
+
+use crate::application::{Application, patient};
+use crate::args::Up;
+use crate::commands::{down, logs};
+use crate::failure::Failure;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use shoal_sdk::Call;
+use shoal_server::api::{ControlClient as Control, Event, EventsRequest, StatusRequest, StatusResponse, UpRequest};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long one question for news waits.
+const PATIENCE_MS: u32 = 2_000;
+
+/// Starts the application; without `--detach` stays until Ctrl-C, which stops it.
+pub async fn run(up: Up) -> Result<(), Failure> {
+    let application = Application::find(up.folder.as_deref())?;
+    // A manifest that cannot work should not start a supervisor.
+    shoal_server::read_manifest(&application.folders)
+        .map_err(|diagnostics| Failure::rendered(diagnostics.render(crate::screen::color())))?;
+    shoal_server::start(&application.folders)
+        .await
+        .map_err(|error| Failure::because(format!("{} cannot start", application.folders.application.display()), error))?;
+    let control = application.control().await?;
+    tokio::select! {
+        done = attend(&control, &up) => done,
+        () = interrupted() => {
+            anstream::println!("\nStopping; everything is drained first.");
+            down::stop(control).await
+        }
+    }
+}
+
+async fn attend(control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
+    let request = UpRequest { profile: up.profile.clone(), ..Default::default() };
+    let mut after = control.up(&Call::new(), request).await?.place;
+    let mut board = Board::new();
+    while !board.is_accepted {
+        let (events, next) = events(control, after).await?;
+        if let Some(refused) = events.iter().find(|event| event.kind == "refused") {
+            board.clear();
+            abandon(control).await;
+            return Err(Failure::said(&refused.text));
+        }
+        after = board.show((events, next));
+    }
+    let status = until_ready(control, &mut board, after).await?;
+    board.clear();
+    announce(&status);
+    if up.detach {
+        return Ok(());
+    }
+    anstream::println!("Ctrl-C stops it. Its logs follow.\n");
+    logs::read(control, Vec::new(), 0, true, logs::print_line).await
+}
+
+/// A supervisor that has nothing to run has no reason to stay.
+async fn abandon(control: &Arc<dyn Control>) {
+    let status = control.status(&Call::new(), StatusRequest::default()).await;
+    if status.is_ok_and(|status| status.services.is_empty()) {
+        // Its end is all that is asked for, and an error means that it has ended.
+        let _ = control.down(&Call::new(), Default::default()).await;
+    }
+}
+
+async fn events(control: &Arc<dyn Control>, after: u64) -> Result<(Vec<Event>, u64), Failure> {
+    let request = EventsRequest { after, wait_ms: PATIENCE_MS, ..Default::default() };
+    let news = control.events(&patient(), request).await?;
+    Ok((news.events, news.next))
+}
+
+/// Watches until each service is ready, or is known not to become so.
+async fn until_ready(control: &Arc<dyn Control>, board: &mut Board, mut after: u64) -> Result<StatusResponse, Failure> {
+    loop {
+        let status = control.status(&Call::new(), StatusRequest::default()).await?;
+        board.progress(&status);
+        if status.services.iter().all(|service| service.ready >= service.wanted || service.failing) {
+            return Ok(status);
+        }
+        after = board.show(events(control, after).await?);
+    }
+}
+
+fn announce(status: &StatusResponse) {
+    let bold = anstyle::Style::new().bold();
+    let failing: Vec<_> = status.services.iter().filter(|service| service.ready < service.wanted).collect();
+    for service in &failing {
+        let style = anstyle::AnsiColor::Red.on_default();
+        for reason in &service.reasons {
+            anstream::println!("{style}{}{style:#}: {reason}", service.name);
+        }
+    }
+    let services = status.services.len() - failing.len();
+    anstream::println!("{bold}{}{bold:#}: {services} services ready", status.application);
+    if !status.address.is_empty() {
+        anstream::println!("  open {bold}{}{bold:#}", status.address);
+    }
+}
+
+async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await; // without signals there is nothing to wait for
+    }
+}
+
+/// The progress bars, where there is a terminal, and plain lines where there is none.
+struct Board {
+    bars: MultiProgress,
+    building: Option<ProgressBar>,
+    services: BTreeMap<String, ProgressBar>,
+    /// Whether the target was accepted; from then on there is something to wait for.
+    is_accepted: bool,
+}
+
+impl Board {
+    fn new() -> Self {
+        Self { bars: MultiProgress::new(), building: None, services: BTreeMap::new(), is_accepted: false }
+    }
+
+    /// Shows news and answers the place to ask after next.
+    fn show(&mut self, (events, next): (Vec<Event>, u64)) -> u64 {
+        for event in events {
+            match event.kind.as_str() {
+                "build" => self.build(event.text),
+                "accepted" => {
+                    self.is_accepted = true;
+                    self.line(&event.text);
+                }
+                "starting" | "ready" | "built" => {}
+                _ => self.line(&event.text),
+            }
+        }
+        next
+    }
+
+    fn build(&mut self, text: String) {
+        if self.bars.is_hidden() {
+            return anstream::println!("{text}");
+        }
+        let bar = self.building.get_or_insert_with(|| {
+            let bar = self.bars.add(ProgressBar::new_spinner());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        bar.set_message(text);
+    }
+
+    fn line(&self, text: &str) {
+        if self.bars.is_hidden() || self.bars.println(text).is_err() {
+            anstream::println!("{text}");
+        }
+    }
+
+    fn progress(&mut self, status: &StatusResponse) {
+        if let Some(bar) = self.building.take() {
+            bar.finish_and_clear();
+        }
+        for service in &status.services {
+            let bar = self.services.entry(service.name.clone()).or_insert_with(|| {
+                let style = ProgressStyle::with_template("{prefix:>14} {bar:20.cyan/dim} {pos}/{len} {msg}");
+                let bar = self.bars.add(ProgressBar::new(0));
+                bar.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+                bar.set_prefix(service.name.clone());
+                bar
+            });
+            bar.set_length(service.wanted.into());
+            bar.set_position(service.ready.into());
+            bar.set_message(service.reasons.first().cloned().unwrap_or_default());
+        }
+    }
+
+    fn clear(&mut self) {
+        for bar in self.building.iter().chain(self.services.values()) {
+            bar.finish_and_clear();
+        }
+    }
+}

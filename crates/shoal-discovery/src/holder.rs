@@ -1,0 +1,179 @@
+//! The holder's side as a pure state machine: applies what the publisher says and yields acknowledgements.
+//!
+//! It keeps its endpoints over any number of connections; only a line about a service replaces that service's. No
+//! socket, no clock.
+
+use crate::messages::{FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, Watches, accepts};
+use shoal_model::{Endpoint, Generation, ReplicaName, ServiceName};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// What a holder knows: the endpoints of each service it was told of, and the gateway's routes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct View {
+    /// By service; sorted by replica. A service that is missing was never published; one without endpoints has no
+    /// ready replica.
+    pub endpoints: BTreeMap<ServiceName, (Generation, Vec<Endpoint>)>,
+    /// The routes; `None` until they came, and always for a holder that does not watch everything.
+    pub routing: Option<RoutingTable>,
+}
+
+/// What a line did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing that a user of the view would see.
+    Nothing,
+    /// The publisher accepted the hello.
+    Welcomed,
+    /// The view changed.
+    Changed,
+    /// The two sides disagree about what was said: connect anew, and say hello.
+    Reconnect {
+        /// One sentence for the log.
+        why: String,
+    },
+    /// The publisher will not serve this holder.
+    Refused {
+        /// The publisher's sentence.
+        why: String,
+    },
+}
+
+/// Applies what the publisher says, and knows what is still to be acknowledged.
+#[derive(Debug)]
+pub struct Holder {
+    name: HolderName,
+    watches: Watches,
+    view: View,
+    /// What the user of the view has applied, of what the view holds.
+    applied: BTreeMap<ServiceName, Generation>,
+    /// What this connection's publisher has told, and the generation it was last sent an acknowledgement of.
+    told: BTreeMap<ServiceName, Option<Generation>>,
+    times: Times,
+}
+
+/// What the publisher said about time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Times {
+    /// How long the publisher waits for a silent holder.
+    pub lease: Duration,
+    /// How often to say that one lives.
+    pub heartbeat: Duration,
+}
+
+impl Holder {
+    /// Knows nothing yet.
+    #[must_use]
+    pub fn new(name: HolderName, watches: Watches) -> Self {
+        Self {
+            name,
+            watches,
+            view: View::default(),
+            applied: BTreeMap::new(),
+            told: BTreeMap::new(),
+            times: Times { lease: Duration::from_secs(3), heartbeat: Duration::from_secs(1) },
+        }
+    }
+
+    /// The first line of a new connection. What is held is kept; what was acknowledged will be said again once the
+    /// publisher has spoken of it.
+    pub fn hello(&mut self) -> FromHolder {
+        self.told.clear();
+        FromHolder::Hello { version: VERSION, holder: self.name.clone(), watches: self.watches.clone() }
+    }
+
+    /// Applies a line.
+    pub fn receive(&mut self, line: FromPublisher) -> Effect {
+        match line {
+            FromPublisher::Welcome { version, .. } if !accepts(version) => Effect::Refused {
+                why: format!("the supervisor speaks version {version} of the discovery protocol, this program {VERSION}"),
+            },
+            FromPublisher::Welcome { lease, heartbeat, .. } => {
+                // A heartbeat of nothing would spin.
+                let heartbeat = heartbeat.clamp(Duration::from_millis(10), Duration::from_secs(60));
+                self.times = Times { lease: lease.max(heartbeat), heartbeat };
+                Effect::Welcomed
+            }
+            FromPublisher::Routing(table) => {
+                let changed = self.view.routing.as_ref() != Some(&table);
+                self.view.routing = Some(table);
+                if changed { Effect::Changed } else { Effect::Nothing }
+            }
+            FromPublisher::Snapshot { service, generation, endpoints } => {
+                if !self.watches.includes(&service) {
+                    return Effect::Nothing;
+                }
+                let by_replica = endpoints.into_iter().map(|endpoint| (endpoint.replica.clone(), endpoint));
+                self.told.insert(service.clone(), None);
+                self.replace(service, generation, by_replica.collect())
+            }
+            FromPublisher::Delta { service, from, generation, added, removed } => {
+                let Some((current, held)) = self.view.endpoints.get(&service).filter(|_| self.told.contains_key(&service))
+                else {
+                    return Effect::Reconnect { why: format!("a change of {service} came before its snapshot") };
+                };
+                if *current != from {
+                    let why = format!("a change of {service} starts at generation {}, but {} is held", from.0, current.0);
+                    return Effect::Reconnect { why };
+                }
+                let mut endpoints: BTreeMap<ReplicaName, Endpoint> =
+                    held.iter().map(|endpoint| (endpoint.replica.clone(), endpoint.clone())).collect();
+                endpoints.retain(|replica, _| !removed.contains(replica));
+                endpoints.extend(added.into_iter().map(|endpoint| (endpoint.replica.clone(), endpoint)));
+                self.replace(service, generation, endpoints)
+            }
+            FromPublisher::Heartbeat => Effect::Nothing,
+            FromPublisher::Refused { why } => Effect::Refused { why },
+        }
+    }
+
+    /// The user of the view has applied it: no new request of its goes to an endpoint that the view does not list.
+    pub fn applied(&mut self, view: &View) {
+        for (service, (generation, endpoints)) in &view.endpoints {
+            let Some((current, held)) = self.view.endpoints.get(service) else { continue };
+            if generation < current || (generation == current && endpoints == held) {
+                let applied = self.applied.entry(service.clone()).or_insert(*generation);
+                *applied = (*applied).max(*generation);
+            }
+        }
+    }
+
+    /// Acknowledgements that this connection's publisher has not been sent. What is returned counts as sent.
+    pub fn acknowledgements(&mut self) -> Vec<FromHolder> {
+        let mut due = Vec::new();
+        for (service, acknowledged) in &mut self.told {
+            let Some(applied) = self.applied.get(service) else { continue };
+            if *acknowledged != Some(*applied) {
+                *acknowledged = Some(*applied);
+                due.push(FromHolder::Acknowledge { service: service.clone(), generation: *applied });
+            }
+        }
+        due
+    }
+
+    /// What is held now.
+    #[must_use]
+    pub fn view(&self) -> &View {
+        &self.view
+    }
+
+    /// The publisher's times; the usual ones before it spoke.
+    #[must_use]
+    pub fn times(&self) -> Times {
+        self.times
+    }
+
+    fn replace(&mut self, service: ServiceName, generation: Generation, endpoints: BTreeMap<ReplicaName, Endpoint>) -> Effect {
+        let new = (generation, endpoints.into_values().collect::<Vec<_>>());
+        let old = self.view.endpoints.get(&service);
+        if old == Some(&new) {
+            return Effect::Nothing;
+        }
+        // A publisher that lost its count starts a new one: what was applied of the old count says nothing of it.
+        if old.is_some_and(|(old, _)| *old >= generation) {
+            self.applied.remove(&service);
+        }
+        self.view.endpoints.insert(service, new);
+        Effect::Changed
+    }
+}

@@ -1,0 +1,293 @@
+//! The publisher's IO: accepts holders on the discovery socket and tells each what it watches.
+//!
+//! Never: decides what is published, waits for a slow holder, or trusts a holder's numbers.
+
+use crate::lines::{read_line, write_line};
+use crate::messages::{EdgeReport, FromHolder, FromPublisher, HolderName, LINE_MAX, RoutingTable};
+use crate::publisher::{ConnectionId, Publisher, PublisherSettings, refuse_version};
+use serde::Deserialize;
+use shoal_model::{Endpoint, Generation, Millis, Observation, ServiceName};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::io::BufReader;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+/// The publisher's limits and times.
+pub type DiscoverySettings = PublisherSettings;
+
+/// How long a new connection may take to say hello.
+const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a holder may take to read one line before its connection is closed.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// The pause after a failed accept; descriptors may have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Publishes endpoints and routes on a Unix socket for as long as it is kept; dropping it closes every connection.
+#[derive(Debug)]
+pub struct DiscoveryServer {
+    shared: Arc<Shared>,
+    tasks: [JoinHandle<()>; 2],
+}
+
+#[derive(Debug)]
+struct Shared {
+    publisher: Mutex<Publisher>,
+    /// Sent to whenever the publisher's state changed: connections look for lines, the observer for acknowledgements.
+    changed: watch::Sender<()>,
+    clock: Clock,
+}
+
+/// Milliseconds since the epoch that only move forward, whatever is done to the machine's clock.
+#[derive(Debug)]
+struct Clock {
+    started: Instant,
+    started_at: Millis,
+}
+
+impl DiscoveryServer {
+    /// Serves holders with the usual lease (3 s) and limits. Observations of acknowledged routes go to `observations`.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as `tokio::spawn` does.
+    #[must_use]
+    pub fn start(listener: UnixListener, observations: mpsc::Sender<Observation>) -> Self {
+        Self::start_with(DiscoverySettings::default(), listener, observations)
+    }
+
+    /// As [`DiscoveryServer::start`], with other times and limits.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime, as `tokio::spawn` does.
+    #[must_use]
+    pub fn start_with(
+        settings: DiscoverySettings,
+        listener: UnixListener,
+        observations: mpsc::Sender<Observation>,
+    ) -> Self {
+        let clock = Clock::start();
+        let heartbeat = settings.heartbeat.max(Duration::from_millis(10));
+        let publisher = Mutex::new(Publisher::new(settings, clock.now()));
+        let shared = Arc::new(Shared { publisher, changed: watch::channel(()).0, clock });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), heartbeat));
+        let observing = tokio::spawn(observe(Arc::clone(&shared), observations));
+        Self { shared, tasks: [accepting, observing] }
+    }
+
+    /// What callers of a service shall see. A generation lower than the one published is ignored.
+    pub fn publish(&self, service: ServiceName, generation: Generation, endpoints: Vec<Endpoint>) {
+        self.shared.publisher().publish(service, generation, endpoints);
+        self.shared.changed.send_replace(());
+    }
+
+    /// The gateway's routes.
+    pub fn set_routing(&self, table: RoutingTable) {
+        self.shared.publisher().set_routing(table);
+        self.shared.changed.send_replace(());
+    }
+
+    /// Counters per edge, summed over holders; those of holders that are gone included, so totals only grow while this
+    /// server lives. A new server knows what its holders report: totals since each of them started.
+    #[must_use]
+    pub fn edges(&self) -> Vec<EdgeReport> {
+        self.shared.publisher().edges()
+    }
+
+    /// A holder's process is gone: nobody waits for its lease.
+    pub fn forget_holder(&self, holder: &HolderName) {
+        self.shared.publisher().forget(holder);
+        self.shared.changed.send_replace(());
+    }
+
+    /// How many holders are connected now.
+    #[must_use]
+    pub fn connected(&self) -> usize {
+        self.shared.publisher().connected()
+    }
+}
+
+impl Drop for DiscoveryServer {
+    fn drop(&mut self) {
+        self.tasks.iter().for_each(JoinHandle::abort);
+    }
+}
+
+impl Shared {
+    fn publisher(&self) -> MutexGuard<'_, Publisher> {
+        self.publisher.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock {
+    fn start() -> Self {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { started: Instant::now(), started_at: Millis::default().after(since_epoch) }
+    }
+
+    fn now(&self) -> Millis {
+        self.started_at.after(self.started.elapsed())
+    }
+}
+
+async fn accept(listener: UnixListener, shared: Arc<Shared>, heartbeat: Duration) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => drop(connections.spawn(connection(stream, Arc::clone(&shared), heartbeat))),
+                Err(error) => {
+                    tracing::warn!("discovery: cannot accept a connection: {error}");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                }
+            },
+            Some(ended) = connections.join_next() => {
+                if let Err(error) = ended {
+                    tracing::error!("discovery: a connection's task failed: {error}");
+                }
+            }
+        }
+    }
+}
+
+/// Sends an observation for each generation that nobody lags behind any more.
+async fn observe(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
+    let mut changed = shared.changed.subscribe();
+    loop {
+        changed.mark_unchanged();
+        let (risen, wake_at) = {
+            let now = shared.clock.now();
+            let mut publisher = shared.publisher();
+            (publisher.newly_acknowledged(now), publisher.wake_at(now))
+        };
+        for (service, generation) in risen {
+            let observation = Observation::RoutesAcknowledged { service, generation };
+            if observations.send(observation).await.is_err() {
+                return; // Nobody observes any more: the supervisor is ending.
+            }
+        }
+        let pause = wake_at.map_or(Duration::from_secs(60), |at| at.since(shared.clock.now()));
+        tokio::select! {
+            result = changed.changed() => if result.is_err() { return },
+            () = tokio::time::sleep(pause + Duration::from_millis(1)) => {}
+        }
+    }
+}
+
+/// One holder's connection, from its hello to its end.
+async fn connection(stream: UnixStream, shared: Arc<Shared>, heartbeat: Duration) {
+    let (read, mut write) = stream.into_split();
+    let mut reader = BufReader::new(read);
+    let id = match join(&mut reader, &shared).await {
+        Ok(id) => id,
+        Err(why) => {
+            tracing::warn!("discovery: refused a holder: {why}");
+            if let Err(error) = write_in_time(&mut write, &FromPublisher::Refused { why }).await {
+                tracing::debug!("discovery: the refused holder did not read why: {error}");
+            }
+            return;
+        }
+    };
+    let _leave = Leave { shared: &shared, id };
+    let why = tokio::select! {
+        why = hear(&mut reader, &shared, id) => why,
+        why = tell(&mut write, &shared, id, heartbeat) => why,
+    };
+    tracing::debug!("discovery: a holder's connection ended: {why}");
+}
+
+/// Marks a holder as disconnected however its connection's task ends.
+struct Leave<'a> {
+    shared: &'a Shared,
+    id: ConnectionId,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.shared.publisher().leave(self.id);
+        self.shared.changed.send_replace(());
+    }
+}
+
+/// Only the version of a hello: readable even when the rest is of a release to come.
+#[derive(Deserialize)]
+struct Greeting {
+    hello: GreetingVersion,
+}
+
+#[derive(Deserialize)]
+struct GreetingVersion {
+    version: u32,
+}
+
+async fn join(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared) -> Result<ConnectionId, String> {
+    let mut line = Vec::new();
+    match tokio::time::timeout(HELLO_TIMEOUT, read_line(reader, &mut line, LINE_MAX)).await {
+        Err(_) => return Err(format!("No hello came within {} s.", HELLO_TIMEOUT.as_secs())),
+        Ok(Err(error)) => return Err(format!("The hello cannot be read: {error}.")),
+        Ok(Ok(false)) => return Err("The connection ended before its hello.".to_owned()),
+        Ok(Ok(true)) => {}
+    }
+    if let Ok(greeting) = serde_json::from_slice::<Greeting>(&line) {
+        refuse_version(greeting.hello.version)?;
+    }
+    let hello: FromHolder =
+        serde_json::from_slice(&line).map_err(|error| format!("The first line is not a hello: {error}."))?;
+    shared.publisher().join(hello, shared.clock.now())
+}
+
+/// Reads a holder's lines; returns why it stopped.
+async fn hear(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared, id: ConnectionId) -> String {
+    let mut line = Vec::new();
+    loop {
+        match read_line(reader, &mut line, LINE_MAX).await {
+            Err(error) => return format!("cannot read: {error}"),
+            Ok(false) => return "the holder closed it".to_owned(),
+            Ok(true) => {}
+        }
+        let parsed = match serde_json::from_slice::<FromHolder>(&line) {
+            Ok(parsed) => parsed,
+            Err(error) => return format!("a line is not understood: {error}"),
+        };
+        let acknowledges = matches!(parsed, FromHolder::Acknowledge { .. });
+        if let Err(why) = shared.publisher().receive(id, parsed, shared.clock.now()) {
+            return why;
+        }
+        if acknowledges {
+            shared.changed.send_replace(());
+        }
+    }
+}
+
+/// Tells a holder what is new, and that the publisher lives; returns why it stopped.
+async fn tell(write: &mut OwnedWriteHalf, shared: &Shared, id: ConnectionId, heartbeat: Duration) -> String {
+    let mut changed = shared.changed.subscribe();
+    let mut beat = tokio::time::interval(heartbeat);
+    beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        changed.mark_unchanged();
+        loop {
+            let Some(line) = shared.publisher().next_line(id) else { break };
+            if let Err(why) = write_in_time(write, &line).await {
+                return why;
+            }
+        }
+        tokio::select! {
+            result = changed.changed() => if result.is_err() { return "the publisher ends".to_owned() },
+            _ = beat.tick() => {
+                if let Err(why) = write_in_time(write, &FromPublisher::Heartbeat).await {
+                    return why;
+                }
+            }
+        }
+    }
+}
+
+async fn write_in_time(write: &mut OwnedWriteHalf, line: &FromPublisher) -> Result<(), String> {
+    match tokio::time::timeout(WRITE_TIMEOUT, write_line(write, line)).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(format!("cannot write: {error}")),
+        Err(_) => Err(format!("the holder read nothing for {} s", WRITE_TIMEOUT.as_secs())),
+    }
+}

@@ -1,0 +1,343 @@
+//! Publisher and holders as pure state machines, driven through random histories. No sockets, no clock.
+
+use proptest::prelude::*;
+use shoal_discovery::holder::{Effect, Holder};
+use shoal_discovery::publisher::{ConnectionId, Publisher, PublisherSettings};
+use shoal_discovery::{FromHolder, FromPublisher, HolderName, RoutingTable, Watches};
+use shoal_model::{Address, Endpoint, Generation, Millis, RevisionId, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+const LEASE: Duration = Duration::from_secs(3);
+const SERVICES: [&str; 2] = ["catalogue", "payment"];
+
+fn service(index: usize) -> ServiceName {
+    SERVICES[index % SERVICES.len()].parse().unwrap()
+}
+
+fn endpoint(service: &ServiceName, serial: u64, weight: u32) -> Endpoint {
+    Endpoint {
+        replica: format!("{service}-{serial}").parse().unwrap(),
+        revision: RevisionId("r1".to_owned()),
+        address: Address::Tcp(([127, 0, 0, 1], u16::try_from(serial).unwrap()).into()),
+        weight,
+        identity: None,
+    }
+}
+
+/// One holder process and its connection.
+struct Process {
+    holder: Holder,
+    connection: Option<ConnectionId>,
+    heard: Millis,
+    /// By service, the lowest generation it may still use: what it last applied.
+    applied: BTreeMap<ServiceName, Generation>,
+    watches: Watches,
+}
+
+#[derive(Clone, Debug)]
+enum Event {
+    Publish { service: usize, endpoints: BTreeMap<u64, u32> },
+    Connect { process: usize },
+    Disconnect { process: usize },
+    /// Up to this many lines reach the holder.
+    Hear { process: usize, lines: usize },
+    Apply { process: usize },
+    Pass { millis: u64 },
+    RestartPublisher,
+}
+
+fn events() -> impl Strategy<Value = Event> {
+    prop_oneof![
+        4 => (0..2usize, proptest::collection::btree_map(1..6u64, 1..3u32, 0..5))
+            .prop_map(|(service, endpoints)| Event::Publish { service, endpoints }),
+        2 => (0..3usize).prop_map(|process| Event::Connect { process }),
+        1 => (0..3usize).prop_map(|process| Event::Disconnect { process }),
+        4 => (0..3usize, 1..5usize).prop_map(|(process, lines)| Event::Hear { process, lines }),
+        4 => (0..3usize).prop_map(|process| Event::Apply { process }),
+        2 => (1..4000u64).prop_map(|millis| Event::Pass { millis }),
+        1 => Just(Event::RestartPublisher),
+    ]
+}
+
+/// A whole application, as far as discovery is concerned.
+struct World {
+    now: Millis,
+    publisher: Publisher,
+    publisher_started: Millis,
+    published: BTreeMap<ServiceName, (Generation, Vec<Endpoint>)>,
+    processes: Vec<Process>,
+    acknowledged: BTreeMap<ServiceName, Generation>,
+}
+
+impl World {
+    fn new() -> Self {
+        let now = Millis(1_000_000);
+        let process = |index: usize| {
+            let watches = match index {
+                0 => Watches::All,
+                1 => Watches::Only(BTreeSet::from([service(0)])),
+                _ => Watches::Only(BTreeSet::from([service(0), service(1)])),
+            };
+            Process {
+                holder: Holder::new(HolderName(format!("holder-{index}")), watches.clone()),
+                connection: None,
+                heard: Millis(0),
+                applied: BTreeMap::new(),
+                watches,
+            }
+        };
+        Self {
+            now,
+            publisher: Publisher::new(PublisherSettings { lease: LEASE, ..PublisherSettings::default() }, now),
+            publisher_started: now,
+            published: BTreeMap::new(),
+            processes: (0..3).map(process).collect(),
+            acknowledged: BTreeMap::new(),
+        }
+    }
+
+    fn run(&mut self, event: Event) {
+        match event {
+            Event::Publish { service: index, endpoints } => {
+                let name = service(index);
+                let generation = self.published.get(&name).map_or(Generation(1), |(generation, _)| generation.next());
+                let endpoints: Vec<_> =
+                    endpoints.into_iter().map(|(serial, weight)| endpoint(&name, serial, weight)).collect();
+                self.publisher.publish(name.clone(), generation, endpoints.clone());
+                self.published.insert(name, (generation, endpoints));
+            }
+            Event::Connect { process } => self.connect(process),
+            Event::Disconnect { process } => self.disconnect(process),
+            Event::Hear { process, lines } => {
+                for _ in 0..lines {
+                    if !self.hear(process) {
+                        break;
+                    }
+                }
+            }
+            Event::Apply { process } => self.apply(process),
+            Event::Pass { millis } => self.now = self.now.after(Duration::from_millis(millis)),
+            Event::RestartPublisher => self.restart(),
+        }
+        self.check();
+    }
+
+    fn connect(&mut self, index: usize) {
+        self.disconnect(index);
+        let process = &mut self.processes[index];
+        let hello = process.holder.hello();
+        process.connection = Some(self.publisher.join(hello, self.now).unwrap());
+        process.heard = self.now;
+    }
+
+    fn disconnect(&mut self, index: usize) {
+        if let Some(connection) = self.processes[index].connection.take() {
+            self.publisher.leave(connection);
+        }
+    }
+
+    /// One line reaches a holder; `false` when there was none.
+    fn hear(&mut self, index: usize) -> bool {
+        let Some(connection) = self.processes[index].connection else { return false };
+        let Some(line) = self.publisher.next_line(connection) else { return false };
+        let through_text = serde_json::from_str(&serde_json::to_string(&line).unwrap()).unwrap();
+        let effect = self.processes[index].holder.receive(through_text);
+        assert!(!matches!(effect, Effect::Reconnect { .. } | Effect::Refused { .. }), "{effect:?} after {line:?}");
+        self.acknowledge(index);
+        true
+    }
+
+    fn apply(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let view = process.holder.view().clone();
+        process.holder.applied(&view);
+        process.applied = view.endpoints.iter().map(|(name, (generation, _))| (name.clone(), *generation)).collect();
+        self.acknowledge(index);
+    }
+
+    fn acknowledge(&mut self, index: usize) {
+        let process = &mut self.processes[index];
+        let Some(connection) = process.connection else { return };
+        for line in process.holder.acknowledgements() {
+            process.heard = self.now;
+            self.publisher.receive(connection, line, self.now).unwrap();
+        }
+    }
+
+    fn restart(&mut self) {
+        for process in &mut self.processes {
+            process.connection = None;
+        }
+        self.publisher = Publisher::new(PublisherSettings { lease: LEASE, ..PublisherSettings::default() }, self.now);
+        self.publisher_started = self.now;
+        self.acknowledged.clear();
+        for (name, (generation, endpoints)) in &self.published {
+            self.publisher.publish(name.clone(), *generation, endpoints.clone());
+        }
+    }
+
+    /// What was acknowledged is true of every process that is connected, or was within a lease.
+    fn check(&mut self) {
+        for (name, generation) in self.publisher.newly_acknowledged(self.now) {
+            let before = self.acknowledged.insert(name.clone(), generation);
+            assert!(before < Some(generation), "each rise is told once");
+            assert!(generation <= self.published[&name].0);
+            assert!(self.now >= self.publisher_started.after(LEASE), "an earlier publisher's holders have a lease");
+            for process in &self.processes {
+                // A process that was heard of by this publisher, or by the one before within a lease of its start.
+                let leased = self.now < process.heard.after(LEASE);
+                if leased && process.watches.includes(&name) {
+                    let applied = process.applied.get(&name).copied();
+                    assert!(applied >= Some(generation), "{name} {generation:?} acknowledged, {applied:?} applied");
+                }
+            }
+        }
+    }
+
+    /// Everything settles once everyone is connected, hears and applies.
+    fn settle(&mut self) {
+        for index in 0..self.processes.len() {
+            self.connect(index);
+            while self.hear(index) {}
+            self.apply(index);
+        }
+        self.now = self.publisher_started.after(LEASE).max(self.now);
+        self.check();
+        for process in &self.processes {
+            for (name, published) in &self.published {
+                if process.watches.includes(name) {
+                    assert_eq!(process.holder.view().endpoints.get(name), Some(published));
+                }
+            }
+        }
+        for (name, (generation, _)) in &self.published {
+            assert_eq!(self.acknowledged.get(name), Some(generation), "{name}");
+        }
+        assert_eq!(self.publisher.wake_at(self.now), None, "nothing is waited for");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn acknowledgements_are_true_and_holders_catch_up(history in proptest::collection::vec(events(), 0..60)) {
+        let mut world = World::new();
+        for event in history {
+            world.run(event);
+        }
+        world.settle();
+    }
+
+    #[test]
+    fn no_line_makes_a_holder_panic(lines in proptest::collection::vec((0..2usize, 0..4u64, 0..4u64, 0..5u64, any::<bool>()), 0..30)) {
+        let mut holder = Holder::new(HolderName("a-1".to_owned()), Watches::All);
+        for (index, from, generation, serial, is_delta) in lines {
+            let name = service(index);
+            let endpoints = vec![endpoint(&name, serial, 1)];
+            let line = if is_delta {
+                FromPublisher::Delta { service: name.clone(), from: Generation(from), generation: Generation(generation), added: endpoints, removed: vec![] }
+            } else {
+                FromPublisher::Snapshot { service: name, generation: Generation(generation), endpoints }
+            };
+            holder.receive(line);
+            let view = holder.view().clone();
+            holder.applied(&view);
+            holder.acknowledgements();
+        }
+    }
+}
+
+fn hello(name: &str) -> FromHolder {
+    FromHolder::Hello { version: 1, holder: HolderName(name.to_owned()), watches: Watches::All }
+}
+
+#[test]
+fn a_holder_that_neither_speaks_nor_leaves_is_waited_for_until_its_lease_ends() {
+    let start = Millis(0);
+    let mut publisher = Publisher::new(PublisherSettings::default(), start);
+    publisher.publish(service(0), Generation(1), vec![]);
+    let now = start.after(LEASE);
+    publisher.join(hello("a-1"), now).unwrap();
+    assert_eq!(publisher.newly_acknowledged(now), []);
+    assert_eq!(publisher.wake_at(now), Some(now.after(LEASE)));
+    let late = now.after(LEASE - Duration::from_millis(1));
+    assert_eq!(publisher.newly_acknowledged(late), []);
+    assert_eq!(publisher.newly_acknowledged(now.after(LEASE)), [(service(0), Generation(1))]);
+}
+
+#[test]
+fn a_forgotten_holder_is_not_waited_for_and_its_counts_stay() {
+    let now = Millis(0).after(LEASE);
+    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    publisher.publish(service(0), Generation(1), vec![]);
+    let id = publisher.join(hello("a-1"), now).unwrap();
+    let edge = shoal_discovery::EdgeReport {
+        caller: "a".to_owned(),
+        callee: service(0),
+        calls: 3,
+        errors: 1,
+        in_flight: 2,
+        durations: shoal_discovery::DurationSketch::default(),
+    };
+    publisher.receive(id, FromHolder::Report { edges: vec![edge.clone()] }, now).unwrap();
+    publisher.receive(id, FromHolder::Report { edges: vec![edge.clone()] }, now).unwrap();
+    assert_eq!(publisher.edges(), [edge.clone()], "totals replace, they do not add up");
+    publisher.forget(&HolderName("a-1".to_owned()));
+    assert_eq!(publisher.newly_acknowledged(now), [(service(0), Generation(1))]);
+    assert_eq!(publisher.edges(), [shoal_discovery::EdgeReport { in_flight: 0, ..edge }]);
+    assert!(publisher.receive(id, FromHolder::Alive, now).is_err(), "and its connection ends");
+}
+
+#[test]
+fn hellos_over_the_limits_are_refused_with_a_sentence() {
+    let settings = PublisherSettings { holders_max: 2, ..PublisherSettings::default() };
+    let mut publisher = Publisher::new(settings, Millis(0));
+    let refused = |publisher: &mut Publisher, line| publisher.join(line, Millis(0)).unwrap_err();
+    let newer = FromHolder::Hello { version: 2, holder: HolderName("a-1".to_owned()), watches: Watches::All };
+    assert!(refused(&mut publisher, newer).contains("version 1"), "says what it speaks");
+    assert!(refused(&mut publisher, FromHolder::Alive).contains("hello"));
+    assert!(refused(&mut publisher, hello(&"x".repeat(101))).contains("100 bytes"));
+    let many = (0..1001).map(|index| format!("s{index}").parse().unwrap()).collect();
+    let greedy = FromHolder::Hello { version: 1, holder: HolderName("a-1".to_owned()), watches: Watches::Only(many) };
+    assert!(refused(&mut publisher, greedy).contains("at most 1000"));
+    publisher.join(hello("a-1"), Millis(0)).unwrap();
+    publisher.join(hello("a-2"), Millis(0)).unwrap();
+    assert!(refused(&mut publisher, hello("a-3")).contains("2 holders"));
+}
+
+#[test]
+fn an_acknowledgement_of_what_was_never_told_counts_for_nothing() {
+    let now = Millis(0).after(LEASE);
+    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    publisher.publish(service(0), Generation(1), vec![]);
+    let id = publisher.join(hello("a-1"), now).unwrap();
+    let acknowledge = |generation| FromHolder::Acknowledge { service: service(0), generation: Generation(generation) };
+    publisher.receive(id, acknowledge(1), now).unwrap();
+    assert_eq!(publisher.newly_acknowledged(now), []);
+    while publisher.next_line(id).is_some() {}
+    publisher.publish(service(0), Generation(2), vec![endpoint(&service(0), 1, 100)]);
+    publisher.receive(id, acknowledge(7), now).unwrap();
+    assert_eq!(publisher.newly_acknowledged(now), [(service(0), Generation(1))]);
+}
+
+#[test]
+fn stale_publications_are_ignored_and_only_the_gateway_gets_routes() {
+    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    publisher.publish(service(0), Generation(5), vec![endpoint(&service(0), 1, 100)]);
+    publisher.publish(service(0), Generation(4), vec![]);
+    publisher.set_routing(RoutingTable::default());
+    let watches = Watches::Only(BTreeSet::from([service(0)]));
+    let caller = FromHolder::Hello { version: 1, holder: HolderName("b-1".to_owned()), watches };
+    for (line, routes) in [(hello("gateway-1"), 1), (caller, 0)] {
+        let id = publisher.join(line, Millis(0)).unwrap();
+        let lines: Vec<_> = std::iter::from_fn(|| publisher.next_line(id)).collect();
+        assert_eq!(lines.iter().filter(|line| matches!(line, FromPublisher::Routing(_))).count(), routes);
+        let told = lines.iter().find_map(|line| match line {
+            FromPublisher::Snapshot { generation, endpoints, .. } => Some((*generation, endpoints.len())),
+            _ => None,
+        });
+        assert_eq!(told, Some((Generation(5), 1)));
+    }
+}

@@ -1,0 +1,163 @@
+//! What happens to headers on the way through: hop-by-hop ones end here, forwarding ones say who asked. Pure.
+//!
+//! Hop-by-hop: RFC 9110 section 7.6.1. Forwarding headers of a client are believed only when it connects from this
+//! machine (another proxy, or a replica); everyone else's are replaced.
+
+use crate::route::normal_host;
+use http::header::{self, HeaderName};
+use http::uri::Authority;
+use http::{HeaderMap, HeaderValue, Uri, Version};
+use std::net::IpAddr;
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const FORWARDED: HeaderName = header::FORWARDED;
+
+/// The longest forwarding header that is added to, in bytes; a longer one is replaced.
+const FORWARDED_MAX: usize = 4096;
+
+const HOP_BY_HOP: [HeaderName; 9] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("http2-settings"),
+];
+
+/// Where a request came from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Origin {
+    /// The address it connected from.
+    pub(crate) peer: IpAddr,
+    /// Whether it came over TLS.
+    pub(crate) secure: bool,
+}
+
+/// The host a request is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Host {
+    /// As the client wrote it, with its port; empty when it named none (HTTP/1.0).
+    pub(crate) authority: String,
+    /// As routes compare it.
+    pub(crate) normal: String,
+}
+
+/// Finds the host a request is for; `Err` is the sentence for a 400 answer. RFC 9112 section 3.2: an absolute target
+/// wins over the header, and HTTP/1.1 has exactly one `Host`.
+pub(crate) fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<Host, &'static str> {
+    let mut values = headers.get_all(header::HOST).iter();
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err("The request has more than one `Host` header.");
+    }
+    let authority = match (uri.authority(), first) {
+        (Some(authority), _) => authority.clone(),
+        (None, Some(value)) if !value.is_empty() => {
+            Authority::try_from(value.as_bytes()).map_err(|_| "The request's `Host` header is not a host.")?
+        }
+        (None, None) if version == Version::HTTP_11 => return Err("The request has no `Host` header."),
+        (None, _) => return Ok(Host::default()),
+    };
+    if authority.as_str().contains('@') {
+        return Err("The request's host names a user.");
+    }
+    Ok(Host { normal: normal_host(authority.as_str()), authority: authority.as_str().to_owned() })
+}
+
+/// The protocol an HTTP/1.1 request asks to switch to. HTTP/2 over cleartext is none: a client that wants it just
+/// starts with it (RFC 9113 section 3.1), and passed through it would be a way around the routes.
+pub(crate) fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
+    let asked = headers.get(header::UPGRADE)?;
+    let token = asked.to_str().ok()?;
+    let is_h2c = token.split(',').any(|name| name.trim().eq_ignore_ascii_case("h2c"));
+    (version == Version::HTTP_11 && !is_h2c && connection_names(headers, "upgrade")).then(|| asked.clone())
+}
+
+fn connection_names(headers: &HeaderMap, wanted: &str) -> bool {
+    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case(wanted))
+}
+
+fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim)
+}
+
+/// Whether the sender takes trailers: `TE: trailers`, which gRPC insists on.
+pub(crate) fn takes_trailers(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::TE).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case("trailers"))
+}
+
+/// Removes the headers that end at this hop: the known ones, and those that `Connection` names.
+pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    if headers.contains_key(header::CONNECTION) {
+        let named: Vec<HeaderName> =
+            connection_tokens(headers).filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok()).collect();
+        for name in named {
+            headers.remove(name);
+        }
+    }
+    for name in &HOP_BY_HOP {
+        headers.remove(name);
+    }
+}
+
+/// Says who asked, in `x-forwarded-for`, `-proto`, `-host` and `forwarded` (RFC 7239).
+pub(crate) fn forward(headers: &mut HeaderMap, origin: Origin, host: &Host) {
+    let trusted = origin.peer.to_canonical().is_loopback();
+    let peer = origin.peer.to_canonical();
+    let protocol = if origin.secure { "https" } else { "http" };
+    let node = if peer.is_ipv6() { format!("\"[{peer}]\"") } else { peer.to_string() };
+    let mut element = format!("for={node};proto={protocol}");
+    if !host.authority.is_empty() {
+        element.push_str(&format!(";host=\"{}\"", host.authority));
+    }
+    append_or_replace(headers, FORWARDED_FOR, &peer.to_string(), trusted);
+    append_or_replace(headers, FORWARDED, &element, trusted);
+    let kept = trusted && headers.get(FORWARDED_PROTO).is_some_and(|value| value == "http" || value == "https");
+    if !kept {
+        set(headers, FORWARDED_PROTO, protocol);
+    }
+    if !(trusted && headers.contains_key(FORWARDED_HOST)) {
+        headers.remove(FORWARDED_HOST);
+        if !host.authority.is_empty() {
+            set(headers, FORWARDED_HOST, &host.authority);
+        }
+    }
+}
+
+fn append_or_replace(headers: &mut HeaderMap, name: HeaderName, text: &str, trusted: bool) {
+    let before: Vec<&str> = headers.get_all(&name).iter().filter_map(|value| value.to_str().ok()).collect();
+    let before = before.join(", ");
+    if trusted && !before.is_empty() && before.len() + text.len() < FORWARDED_MAX {
+        set(headers, name, &format!("{before}, {text}"));
+    } else {
+        set(headers, name, text);
+    }
+}
+
+/// Sets a header, unless the text has a character that no header may hold; then it is removed.
+fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+    match HeaderValue::from_str(text) {
+        Ok(value) => drop(headers.insert(name, value)),
+        Err(_) => drop(headers.remove(name)),
+    }
+}
+
+/// Whether a request is gRPC, which answers in trailers and needs HTTP/2 to the replica. gRPC-Web is not.
+pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
+    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    match value.split_at_checked("application/grpc".len()) {
+        Some((start, rest)) => {
+            start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,188 @@
+//! Connections to replicas, one pool a core: idle HTTP/1.1 connections to use again, and one shared HTTP/2 connection
+//! per replica. Never keeps a connection to an address that left the view.
+
+use bytes::Bytes;
+use http_body_util::{Either, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use shoal_model::Address;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A request's body on its way to a replica; the right side where the request has none.
+pub(crate) type UpstreamBody = Either<Incoming, Empty<Bytes>>;
+/// Sends on an HTTP/1.1 connection, one request at a time.
+pub(crate) type Sender1 = http1::SendRequest<UpstreamBody>;
+/// Sends on an HTTP/2 connection, many at a time; clones share it.
+pub(crate) type Sender2 = http2::SendRequest<UpstreamBody>;
+
+/// How long an idle connection is kept. Common servers close theirs after 5 s or more (Node, Uvicorn); closing first
+/// means that a request seldom meets a connection that the replica closes at the same moment.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(4);
+/// How long one may have been idle for a request that cannot be sent twice.
+pub(crate) const IDLE_MAX_ONCE: Duration = Duration::from_secs(1);
+/// The most idle connections kept to one address.
+const IDLE_PER_ADDRESS_MAX: usize = 64;
+/// The largest head of a replica's answer, in bytes.
+const ANSWER_HEAD_MAX: usize = 256 * 1024;
+
+/// The connections of one core.
+#[derive(Default)]
+pub(crate) struct Pool {
+    inner: Mutex<Inner>,
+}
+
+#[derive(Default)]
+struct Inner {
+    addresses: BTreeSet<Address>,
+    idle: BTreeMap<Address, Vec<Idle>>,
+    shared: BTreeMap<Address, Sender2>,
+}
+
+struct Idle {
+    sender: Sender1,
+    since: Instant,
+}
+
+impl Pool {
+    /// An idle connection that has been so for less than `idle_max`.
+    pub(crate) fn take(&self, address: &Address, idle_max: Duration) -> Option<Sender1> {
+        let mut inner = self.inner();
+        let idle = inner.idle.get_mut(address)?;
+        // The last one given back is the one least likely to be closed by now.
+        let index = idle.iter().rposition(|kept| kept.sender.is_ready() && kept.since.elapsed() < idle_max)?;
+        Some(idle.remove(index).sender)
+    }
+
+    /// Keeps a connection whose answer has been read to its end.
+    pub(crate) fn give_back(&self, address: &Address, sender: Sender1) {
+        let mut inner = self.inner();
+        if sender.is_closed() || !inner.addresses.contains(address) {
+            return;
+        }
+        let idle = inner.idle.entry(address.clone()).or_default();
+        if idle.len() < IDLE_PER_ADDRESS_MAX {
+            idle.push(Idle { sender, since: Instant::now() });
+        }
+    }
+
+    /// The HTTP/2 connection to an address, if there is an open one.
+    pub(crate) fn shared(&self, address: &Address) -> Option<Sender2> {
+        let mut inner = self.inner();
+        let sender = inner.shared.get(address).filter(|sender| !sender.is_closed()).cloned();
+        if sender.is_none() {
+            inner.shared.remove(address);
+        }
+        sender
+    }
+
+    /// Shares an HTTP/2 connection with the requests to come.
+    pub(crate) fn share(&self, address: &Address, sender: Sender2) {
+        let mut inner = self.inner();
+        if inner.addresses.contains(address) {
+            inner.shared.insert(address.clone(), sender);
+        }
+    }
+
+    /// Lets go of connections to any other address; what is in flight on them goes on.
+    pub(crate) fn keep_only(&self, addresses: &BTreeSet<Address>) {
+        let mut inner = self.inner();
+        inner.idle.retain(|address, _| addresses.contains(address));
+        inner.shared.retain(|address, _| addresses.contains(address));
+        inner.addresses.clone_from(addresses);
+    }
+
+    /// Lets go of connections that were closed, or idle for long. Called every second or so.
+    pub(crate) fn sweep(&self) {
+        let mut inner = self.inner();
+        for idle in inner.idle.values_mut() {
+            idle.retain(|kept| !kept.sender.is_closed() && kept.since.elapsed() < IDLE_MAX);
+        }
+        inner.idle.retain(|_, idle| !idle.is_empty());
+        inner.shared.retain(|_, sender| !sender.is_closed());
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A new HTTP/1.1 connection; `upgradable` ones may turn into a tunnel. `Err` says what the replica did.
+pub(crate) async fn connect_http1(address: &Address, timeout: Duration, upgradable: bool) -> Result<Sender1, String> {
+    match connected(address, timeout).await? {
+        Stream::Tcp(stream) => shake_http1(stream, upgradable).await,
+        Stream::Unix(stream) => shake_http1(stream, upgradable).await,
+    }
+}
+
+/// A new HTTP/2 connection, without TLS and with prior knowledge. `Err` says what the replica did.
+pub(crate) async fn connect_http2(address: &Address, timeout: Duration) -> Result<Sender2, String> {
+    match connected(address, timeout).await? {
+        Stream::Tcp(stream) => shake_http2(stream).await,
+        Stream::Unix(stream) => shake_http2(stream).await,
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+async fn connected(address: &Address, timeout: Duration) -> Result<Stream, String> {
+    let connecting = async {
+        match address {
+            Address::Tcp(address) => {
+                let stream = TcpStream::connect(address).await?;
+                stream.set_nodelay(true)?;
+                Ok(Stream::Tcp(stream))
+            }
+            Address::Unix(path) => UnixStream::connect(path).await.map(Stream::Unix),
+        }
+    };
+    match tokio::time::timeout(timeout, connecting).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            Err("refused the connection".to_owned())
+        }
+        Ok(Err(error)) => Err(format!("cannot be connected to ({error})")),
+        Err(_) => Err(format!("accepted no connection within {} s", timeout.as_secs_f32())),
+    }
+}
+
+async fn shake_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, upgradable: bool) -> Result<Sender1, String> {
+    let (sender, connection) = http1::Builder::new()
+        .max_header_size(ANSWER_HEAD_MAX)
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| format!("cannot be spoken to ({error})"))?;
+    // Whoever waits for the answer is told of the error; here it is only noted.
+    if upgradable {
+        tokio::spawn(async move { note(connection.with_upgrades().await) });
+    } else {
+        tokio::spawn(async move { note(connection.await) });
+    }
+    Ok(sender)
+}
+
+async fn shake_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender2, String> {
+    let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(Duration::from_secs(20))
+        .keep_alive_timeout(Duration::from_secs(10))
+        .handshake(TokioIo::new(stream))
+        .await
+        .map_err(|error| format!("does not speak HTTP/2 ({error})"))?;
+    tokio::spawn(async move { note(connection.await) });
+    Ok(sender)
+}
+
+fn note(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!("a connection to a replica ended: {error}");
+    }
+}

@@ -1,0 +1,52 @@
+//! The environment of a program: what is inherited, what its revision says, and what differs per replica.
+//!
+//! Never: passes on anything else of the supervisor's environment, which would make two starts differ.
+
+use crate::folders::Folders;
+use shoal_model::{ReplicaName, Revision};
+use std::collections::BTreeMap;
+
+/// The variables a program inherits from whoever started the supervisor, besides those that begin with `SSL_CERT_`.
+pub(crate) const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
+
+/// By its value Shoal knows every process of one launch again.
+pub(crate) const LAUNCH: &str = "SHOAL_LAUNCH";
+
+/// The whole environment of one replica; later sources win.
+pub(crate) fn of_program(
+    replica: &ReplicaName,
+    revision: &Revision,
+    folders: &Folders,
+    port: Option<u16>,
+    launch: &str,
+) -> BTreeMap<String, String> {
+    let mut variables = inherited(std::env::vars_os().filter_map(|(name, value)| {
+        // What is not UTF-8 is none of the variables that matter here.
+        Some((name.into_string().ok()?, value.into_string().ok()?))
+    }));
+    variables.extend(revision.launch.env.clone());
+    variables.insert("SHOAL_SERVICE".to_owned(), replica.service.to_string());
+    variables.insert("SHOAL_REPLICA".to_owned(), replica.to_string());
+    variables.insert("SHOAL_HEALTH".to_owned(), folders.health_socket(replica).display().to_string());
+    variables.insert(LAUNCH.to_owned(), launch.to_owned());
+    if let Some(port) = port {
+        variables.insert("PORT".to_owned(), port.to_string());
+    }
+    variables
+}
+
+fn inherited(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
+    variables.filter(|(name, _)| INHERITED.contains(&name.as_str()) || name.starts_with("SSL_CERT_")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_listed_is_inherited() {
+        let given = ["PATH", "SSL_CERT_FILE", "AWS_SECRET_ACCESS_KEY", "SHOAL_LAUNCH", "LISTEN_FDS"];
+        let kept = inherited(given.iter().map(|name| ((*name).to_owned(), "x".to_owned())));
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["PATH", "SSL_CERT_FILE"]);
+    }
+}

@@ -1,0 +1,73 @@
+//! The children of a keeper: the program, and everything orphaned below it, which the kernel hands to the keeper.
+//!
+//! Never: signals anyone but its own children. A child keeps its pid until the keeper has waited for it, so that the pid
+//! cannot be a stranger's; grandchildren become children when their parents are killed.
+
+use crate::identity;
+use rustix::io::Errno;
+use rustix::process::{self, Pid, Signal, WaitOptions};
+use shoal_model::Exit;
+use std::io;
+
+/// The program and what it started.
+pub(crate) struct Children {
+    program: Pid,
+    exit: Option<Exit>,
+}
+
+impl Children {
+    /// Watches over a child that was just started.
+    pub(crate) fn new(program: Pid) -> Self {
+        Self { program, exit: None }
+    }
+
+    /// Takes note of everyone who ended; whether any child is left.
+    pub(crate) fn reap(&mut self) -> bool {
+        loop {
+            match process::wait(WaitOptions::NOHANG) {
+                Ok(Some((pid, status))) if pid == self.program => {
+                    self.exit = match (status.exit_status(), status.terminating_signal()) {
+                        (Some(code), _) => Some(Exit::Code { code }),
+                        (None, Some(signal)) => Some(Exit::Signal { signal }),
+                        (None, None) => continue,
+                    };
+                }
+                Ok(Some(_)) | Err(Errno::INTR) => {}
+                Ok(None) => return true,
+                Err(_) => return false,
+            }
+        }
+    }
+
+    /// How the program ended; `None` while it runs.
+    pub(crate) fn exit(&self) -> Option<&Exit> {
+        self.exit.as_ref()
+    }
+
+    /// Sends a signal to the program and its process group, so that a shell's children hear it too.
+    pub(crate) fn signal(&self, signal: Signal) -> io::Result<()> {
+        // Once the program was waited for, its pid and group may be somebody else's.
+        if self.exit.is_some() {
+            return Ok(());
+        }
+        let in_own_group = process::getpgid(Some(self.program)).is_ok_and(|group| group == self.program);
+        let group = process::kill_process_group(self.program, signal);
+        if !in_own_group || group.is_err() {
+            process::kill_process(self.program, signal)?;
+        }
+        Ok(())
+    }
+
+    /// Kills every child there is now; returns their pids.
+    pub(crate) fn kill_all(&self) -> io::Result<Vec<u32>> {
+        let own = std::process::id();
+        let mut killed = Vec::new();
+        for child in identity::processes()?.into_iter().filter(|process| process.parent == own) {
+            let Some(pid) = i32::try_from(child.pid).ok().and_then(Pid::from_raw) else { continue };
+            if !child.has_exited() && process::kill_process(pid, Signal::KILL).is_ok() {
+                killed.push(child.pid);
+            }
+        }
+        Ok(killed)
+    }
+}

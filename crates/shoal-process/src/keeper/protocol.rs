@@ -1,0 +1,171 @@
+//! What a keeper is told and answers: one JSON object a line, each with a version.
+//!
+//! The supervisor's first line goes over the keeper's standard input and is the launch, with descriptors attached: the
+//! lock, then the listening sockets. Everyone later connects to the keeper's own socket.
+
+use crate::record::Record;
+use rustix::io::Errno;
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
+    recvmsg, sendmsg,
+};
+use serde::{Deserialize, Serialize};
+use shoal_model::{Address, Probes, ReplicaName, RevisionId, Signal};
+use std::collections::BTreeMap;
+use std::io::{self, IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The version that is spoken. The one before it is still understood.
+pub(crate) const VERSION: u32 = 1;
+
+/// The longest launch line, in bytes.
+pub(crate) const LAUNCH_MAX: usize = 4 * 1024 * 1024;
+
+/// The longest of all other lines, in bytes.
+pub(crate) const LINE_MAX: usize = 256 * 1024;
+
+/// The most sockets that are passed to one program; the kernel's limit for one message is 253 descriptors.
+pub(crate) const SOCKETS_MAX: usize = 200;
+
+/// A line to a keeper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Request {
+    /// Of this protocol.
+    pub(crate) version: u32,
+    /// What is asked.
+    #[serde(flatten)]
+    pub(crate) ask: Ask,
+}
+
+/// What a keeper can be asked.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "ask")]
+pub(crate) enum Ask {
+    /// Start the program; only as the first line on standard input.
+    Launch(Box<Launch>),
+    /// Say how things are, once.
+    Status,
+    /// Say how things are now, and again when the program has ended.
+    Subscribe,
+    /// Send the program a signal.
+    Signal {
+        /// Which.
+        signal: Signal,
+        /// The action that wants it; a repeated one does nothing.
+        action: u64,
+    },
+    /// Kill the program with everything it started.
+    Stop,
+    /// The end was taken note of: do not stay to write it down.
+    Forget,
+}
+
+/// A line from a keeper.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Reply {
+    /// Of this protocol.
+    pub(crate) version: u32,
+    /// What is answered.
+    #[serde(flatten)]
+    pub(crate) answer: Answer,
+}
+
+/// What a keeper answers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", tag = "answer")]
+pub(crate) enum Answer {
+    /// How things are.
+    Status {
+        /// As it is, or will be, on disk.
+        record: Box<Record>,
+    },
+    /// It was done.
+    Done,
+    /// It was not done.
+    Refused {
+        /// One sentence.
+        why: String,
+    },
+}
+
+/// All a keeper needs to start a program.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Launch {
+    pub(crate) replica: ReplicaName,
+    pub(crate) revision: RevisionId,
+    /// The value of `SHOAL_LAUNCH`.
+    pub(crate) launch: String,
+    pub(crate) command: Vec<String>,
+    pub(crate) folder: PathBuf,
+    /// The whole environment, but for what the shim adds.
+    pub(crate) env: BTreeMap<String, String>,
+    /// The names of the sockets, in the order in which their descriptors follow the lock's.
+    pub(crate) sockets: Vec<String>,
+    pub(crate) address: Option<Address>,
+    /// The keeper's own socket.
+    pub(crate) socket: PathBuf,
+    pub(crate) record: PathBuf,
+    pub(crate) log: PathBuf,
+    pub(crate) health: PathBuf,
+    pub(crate) probes: Probes,
+    /// How long what the program started may outlive it once it was told to stop.
+    pub(crate) drain_timeout: Duration,
+}
+
+/// Whether a line of this version is understood.
+pub(crate) fn understands(version: u32) -> bool {
+    version == VERSION || version + 1 == VERSION
+}
+
+/// One line, with its end.
+pub(crate) fn line(message: &impl Serialize) -> io::Result<Vec<u8>> {
+    let mut line = serde_json::to_vec(message)?;
+    line.push(b'\n');
+    Ok(line)
+}
+
+/// Sends as much of `bytes` as fits, with descriptors attached to the first of them; the number of bytes sent.
+pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX + 1))];
+    let mut attached = SendAncillaryBuffer::new(&mut space);
+    if !attached.push(SendAncillaryMessage::ScmRights(descriptors)) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many sockets for one program"));
+    }
+    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut attached, SendFlags::NOSIGNAL)?)
+}
+
+/// Receives the first line with the descriptors attached to it. Blocks at most as long as the socket's timeout.
+pub(crate) fn receive_launch(socket: &impl AsFd) -> io::Result<(Launch, Vec<OwnedFd>)> {
+    let (mut text, mut descriptors) = (Vec::new(), Vec::new());
+    let mut buffer = vec![0; 64 * 1024];
+    while text.last() != Some(&b'\n') {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX + 1))];
+        let mut attached = RecvAncillaryBuffer::new(&mut space);
+        let received =
+            match recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut attached, RecvFlags::CMSG_CLOEXEC) {
+                Ok(received) => received.bytes,
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            };
+        for message in attached.drain() {
+            if let RecvAncillaryMessage::ScmRights(rights) = message {
+                descriptors.extend(rights);
+            }
+        }
+        if received == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        text.extend_from_slice(buffer.get(..received).unwrap_or_default());
+        if text.len() > LAUNCH_MAX {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the launch is too long"));
+        }
+    }
+    let request: Request = serde_json::from_slice(&text)?;
+    match request.ask {
+        Ask::Launch(launch) if understands(request.version) => Ok((*launch, descriptors)),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is not a launch of a known version")),
+    }
+}

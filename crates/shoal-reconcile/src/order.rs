@@ -1,0 +1,78 @@
+//! Order among services: who may start, and who may stop. Start order follows `after`; stop order goes from the gateway
+//! over callers to those they call. Never touches a replica.
+
+use crate::state::{Replica, ServiceState, State};
+use shoal_model::{RevisionId, ServiceName};
+use std::collections::BTreeSet;
+
+/// Whether a service may do now what it wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Gate<'a> {
+    /// It may.
+    Open,
+    /// It may not start before this one is ready.
+    Dependency(&'a ServiceName),
+    /// It may not stop before those that call it have.
+    Callers,
+}
+
+/// What a service must know of the others, gathered once per step.
+pub(crate) struct Surroundings {
+    ready: BTreeSet<ServiceName>,
+    // Services that something which still runs may call.
+    called: BTreeSet<ServiceName>,
+}
+
+impl Surroundings {
+    pub(crate) fn of(state: &State) -> Self {
+        let anyone_new = state.services.values().any(|service| !service.has_started && service.wanted() > 0);
+        let anyone_leaves =
+            state.stopping || state.services.values().any(|service| service.target.is_none() && service.has_live());
+        let ready = if anyone_new { with_ready(state) } else { BTreeSet::new() };
+        let called = if anyone_leaves { called(state) } else { BTreeSet::new() };
+        Self { ready, called }
+    }
+
+    /// Whether this service may start, or, when it leaves, stop.
+    pub(crate) fn gate<'a>(&self, name: &ServiceName, service: &'a ServiceState, stopping: bool) -> Gate<'a> {
+        match &service.target {
+            Some(target) if !stopping => {
+                let missing = target.after.iter().find(|dependency| !self.ready.contains(*dependency));
+                missing.filter(|_| !service.has_started).map_or(Gate::Open, Gate::Dependency)
+            }
+            _ if self.called.contains(name) => Gate::Callers,
+            _ => Gate::Open,
+        }
+    }
+}
+
+fn with_ready(state: &State) -> BTreeSet<ServiceName> {
+    let ready = state.services.iter().filter(|(_, service)| service.replicas.values().any(Replica::is_ready));
+    ready.map(|(name, _)| name.clone()).collect()
+}
+
+/// Services that may still be called: by the gateway while it runs, and by every service that stays or, when everything
+/// stops, that has not stopped yet.
+fn called(state: &State) -> BTreeSet<ServiceName> {
+    let callers = || {
+        let running = state.services.iter().filter(|(_, service)| service.has_live());
+        running.filter(|(_, service)| state.stopping || service.target.is_some())
+    };
+    let gateway = ServiceName::gateway();
+    if state.stopping && callers().any(|(name, _)| *name == gateway) {
+        return callers().map(|(name, _)| name).filter(|name| **name != gateway).cloned().collect();
+    }
+    let mut called = BTreeSet::new();
+    for (name, service) in callers() {
+        let running: BTreeSet<&RevisionId> =
+            service.replicas.values().filter(|replica| replica.is_live()).map(|replica| &replica.revision).collect();
+        let calls = running.iter().filter_map(|id| service.revisions.get(*id)).flat_map(|it| &it.launch.calls);
+        called.extend(calls.filter(|callee| *callee != name).cloned());
+        called.extend(service.target.iter().flat_map(|target| &target.after).filter(|callee| *callee != name).cloned());
+    }
+    if state.stopping && callers().all(|(name, _)| called.contains(name)) {
+        // They call each other in a circle: none of them goes first, so all may.
+        return BTreeSet::new();
+    }
+    called
+}

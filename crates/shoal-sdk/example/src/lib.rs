@@ -1,0 +1,158 @@
+//! The smallest service: it greets. Its tests are those of the SDK that need generated code or a whole process.
+//!
+//! Never: part of an application.
+
+/// What the greeter promises; a crate of its own in an application.
+pub mod contracts {
+    shoal_sdk::include_contracts!();
+}
+
+/// What this service calls: another greeter, when it is set to relay.
+pub mod calls {
+    shoal_sdk::include_calls!();
+}
+
+use contracts::example::greeter::v1::{
+    EchoRequest, EchoResponse, FailRequest, FailResponse, GreetRequest, GreetResponse, Greeter, GreeterServer, Shortage,
+    WaitRequest, WaitResponse,
+};
+use contracts::example::types::v1::Amount;
+use serde::Deserialize;
+use shoal_sdk::{Call, Environment, Error, MessageField, Service, StartError};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The settings of the greeter.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// The word that comes before the name.
+    pub greeting: String,
+    /// Lets another greeter answer.
+    pub relay: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            greeting: "Hello".to_owned(),
+            relay: false,
+        }
+    }
+}
+
+/// Builds the service.
+///
+/// # Errors
+/// When the settings are wrong.
+pub async fn service(environment: Environment) -> Result<Service, StartError> {
+    let settings: Settings = environment.settings()?;
+    let greeter = Arc::new(Plain {
+        greeting: settings.greeting,
+        replica: environment.replica(),
+    });
+    let server = if settings.relay {
+        GreeterServer::new(Arc::new(Relay { to: calls::greeter(&environment)? }))
+    } else {
+        GreeterServer::new(greeter)
+    };
+    let pages = axum::Router::new().route("/", axum::routing::get(home)).route("/slow", axum::routing::get(slow));
+    Ok(Service::new().rpc(server).pages(pages).background("clock", |shutdown| async move {
+        shutdown.requested().await;
+        tracing::info!("the clock stops");
+    }))
+}
+
+async fn home(axum::Extension(call): axum::Extension<Call>) -> String {
+    format!("request {}\n", call.request_id())
+}
+
+async fn slow() -> &'static str {
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    "slow\n"
+}
+
+/// Answers by itself.
+pub struct Plain {
+    /// The word that comes before the name.
+    pub greeting: String,
+    /// Said to whoever is greeted.
+    pub replica: String,
+}
+
+#[shoal_sdk::async_trait]
+impl Greeter for Plain {
+    async fn greet(&self, _call: &Call, request: GreetRequest) -> Result<GreetResponse, Error> {
+        if request.name.is_empty() || request.name.chars().count() > 100 {
+            return Err(Error::invalid_argument("a name has 1 to 100 characters"));
+        }
+        Ok(GreetResponse {
+            text: format!("{}, {}!", self.greeting, request.name),
+            wish: request.wish,
+            replica: self.replica.clone(),
+            ..Default::default()
+        })
+    }
+
+    async fn wait(&self, _call: &Call, request: WaitRequest) -> Result<WaitResponse, Error> {
+        let wait = u64::try_from(request.milliseconds).map_err(|_| Error::invalid_argument("nobody waits backwards"))?;
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        Ok(WaitResponse::default())
+    }
+
+    #[allow(clippy::panic)] // As asked.
+    async fn fail(&self, _call: &Call, request: FailRequest) -> Result<FailResponse, Error> {
+        match request.how.as_str() {
+            "not_found" => Err(Error::not_found("nobody is here, ☃ excepted")),
+            "aborted" => {
+                let missing = Amount {
+                    count: 3,
+                    unit: "mugs".to_owned(),
+                    ..Default::default()
+                };
+                let shortage = Shortage {
+                    missing: MessageField::some(missing),
+                    ..Default::default()
+                };
+                Err(Error::aborted("some are missing").with_detail(&shortage))
+            }
+            "internal" => Err(Error::internal("a defect")),
+            "panic" => panic!("as asked"),
+            other => Err(Error::invalid_argument(format!("`{other}` is no way to fail"))),
+        }
+    }
+
+    async fn echo(&self, call: &Call, _request: EchoRequest) -> Result<EchoResponse, Error> {
+        Ok(EchoResponse {
+            trace_id: call.trace_id(),
+            request_id: call.request_id().to_owned(),
+            milliseconds_left: i64::try_from(call.time_left().as_millis()).unwrap_or(i64::MAX),
+            ..Default::default()
+        })
+    }
+}
+
+/// Lets another greeter answer.
+pub struct Relay {
+    /// The other one; over the wire or in process, this cannot tell.
+    pub to: Arc<dyn calls::Greeter>,
+}
+
+#[shoal_sdk::async_trait]
+impl Greeter for Relay {
+    async fn greet(&self, call: &Call, request: GreetRequest) -> Result<GreetResponse, Error> {
+        self.to.greet(call, request).await
+    }
+
+    async fn wait(&self, call: &Call, request: WaitRequest) -> Result<WaitResponse, Error> {
+        self.to.wait(call, request).await
+    }
+
+    async fn fail(&self, call: &Call, request: FailRequest) -> Result<FailResponse, Error> {
+        self.to.fail(call, request).await
+    }
+
+    async fn echo(&self, call: &Call, request: EchoRequest) -> Result<EchoResponse, Error> {
+        self.to.echo(call, request).await
+    }
+}

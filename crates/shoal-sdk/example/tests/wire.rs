@@ -1,0 +1,236 @@
+//! Calls over real sockets, and in process: both must look the same to a caller.
+
+mod running;
+
+use running::{Running, http1};
+use shoal_sdk::{Call, Code, Environment, EnumValue, Error, MessageField};
+use shoal_sdk_example::calls;
+use shoal_sdk_example::contracts::example::greeter::v1 as contract;
+use shoal_sdk_example::contracts::example::types::v1::Amount;
+use shoal_sdk_example::Plain;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+fn greet_request() -> contract::GreetRequest {
+    contract::GreetRequest {
+        name: "Ada ☃".to_owned(),
+        wish: MessageField::some(Amount {
+            count: i64::MIN,
+            unit: "mugs".to_owned(),
+            ..Default::default()
+        }),
+        mood: EnumValue::from(contract::Mood::MOOD_GLAD),
+        ..Default::default()
+    }
+}
+
+fn fail_request(how: &str) -> contract::FailRequest {
+    contract::FailRequest {
+        how: how.to_owned(),
+        ..Default::default()
+    }
+}
+
+fn wait_request(milliseconds: i64) -> contract::WaitRequest {
+    contract::WaitRequest {
+        milliseconds,
+        ..Default::default()
+    }
+}
+
+/// The same greeter, over the wire and in process.
+async fn both_ways() -> (Running, [Arc<dyn calls::Greeter>; 2]) {
+    let running = Running::start().await;
+    let folder = running.folder.path();
+    let wire = Environment::for_tests(folder).with_callee("greeter", running.address).unwrap();
+    let plain = Plain {
+        greeting: "Hello".to_owned(),
+        replica: "tests".to_owned(),
+    };
+    let within = Environment::for_tests(folder).provide(Arc::new(plain) as Arc<dyn contract::Greeter>);
+    let greeters = [calls::greeter(&wire).unwrap(), calls::greeter(&within).unwrap()];
+    (running, greeters)
+}
+
+#[tokio::test]
+async fn answers_are_equal_over_the_wire_and_in_process() {
+    let (running, greeters) = both_ways().await;
+    for greeter in &greeters {
+        let response = greeter.greet(&Call::new(), greet_request()).await.unwrap();
+        assert_eq!(response.text, "Hello, Ada ☃!");
+        assert_eq!(response.wish.count, i64::MIN);
+        assert_eq!(response.wish.unit, "mugs");
+        assert_eq!(response.replica, "tests");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn errors_are_equal_over_the_wire_and_in_process() {
+    let (running, greeters) = both_ways().await;
+    for how in ["not_found", "aborted", "internal", "panic", "nonsense"] {
+        let mut errors = Vec::new();
+        for greeter in &greeters {
+            errors.push(greeter.fail(&Call::new(), fail_request(how)).await.unwrap_err());
+        }
+        assert_eq!(errors[0], errors[1], "{how}");
+    }
+    let error = greeters[0].fail(&Call::new(), fail_request("aborted")).await.unwrap_err();
+    assert_eq!((error.code, error.message.as_str()), (Code::Aborted, "some are missing"));
+    let shortage: contract::Shortage = error.detail().unwrap();
+    assert_eq!((shortage.missing.count, shortage.missing.unit.as_str()), (3, "mugs"));
+    assert_eq!(error.detail::<Amount>(), None);
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn deadlines_are_equal_over_the_wire_and_in_process() {
+    let (running, greeters) = both_ways().await;
+    for greeter in &greeters {
+        let started = Instant::now();
+        let call = Call::new().with_timeout(Duration::from_millis(50));
+        let error = greeter.wait(&call, wait_request(60_000)).await.unwrap_err();
+        assert_eq!(error, Error::deadline_exceeded("`greeter` did not answer in time"));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        // Nothing is left of the time, so nothing is asked.
+        let error = greeter.greet(&call, greet_request()).await.unwrap_err();
+        assert_eq!(error.code, Code::DeadlineExceeded);
+        // The next call has its own time.
+        greeter.greet(&Call::new(), greet_request()).await.unwrap();
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn the_call_travels() {
+    let (running, greeters) = both_ways().await;
+    for greeter in &greeters {
+        let call = Call::new().with_timeout(Duration::from_secs(5));
+        let response = greeter.echo(&call, contract::EchoRequest::default()).await.unwrap();
+        assert_eq!(response.trace_id, call.trace_id());
+        assert_eq!(response.request_id, call.request_id());
+        assert!((1..=5_000).contains(&response.milliseconds_left), "{}", response.milliseconds_left);
+        let untold = greeter.echo(&Call::new(), contract::EchoRequest::default()).await.unwrap();
+        assert!((5_001..=10_000).contains(&untold.milliseconds_left), "{}", untold.milliseconds_left);
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn json_over_plain_http_1() {
+    let running = Running::start().await;
+    let path = "/example.greeter.v1.Greeter/Greet";
+    let body = r#"{"name":"curl","wish":{"count":"7","unit":"mugs"}}"#;
+    let response = http1(running.address, "POST", path, &[("content-type", "application/json")], body).await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    let json: serde_json::Value = serde_json::from_str(response.split("\r\n\r\n").nth(1).unwrap()).unwrap();
+    let expected = serde_json::json!({
+        "text": "Hello, curl!", "wish": {"count": "7", "unit": "mugs"}, "replica": "tests"
+    });
+    assert_eq!(json, expected);
+
+    let response = http1(running.address, "POST", path, &[("content-type", "application/json")], "{}").await;
+    assert!(response.starts_with("HTTP/1.1 400"), "{response}");
+    assert!(response.contains(r#""code":"invalid_argument""#), "{response}");
+    let response = http1(running.address, "POST", path, &[("content-type", "application/json")], "{nonsense").await;
+    assert!(response.starts_with("HTTP/1.1 400"), "{response}");
+
+    let headers = [("content-type", "application/json"), ("connect-timeout-ms", "20")];
+    let wait = r#"{"milliseconds":"60000"}"#;
+    let response = http1(running.address, "POST", "/example.greeter.v1.Greeter/Wait", &headers, wait).await;
+    assert!(response.contains(r#""code":"deadline_exceeded""#), "{response}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_has_no_side_effects_may_be_got() {
+    let running = Running::start().await;
+    let path = "/example.greeter.v1.Greeter/Echo?connect=v1&encoding=json&message=%7B%7D";
+    let response = http1(running.address, "GET", path, &[("x-request-id", "mine")], "").await;
+    assert!(response.contains(r#""requestId":"mine""#), "{response}");
+    assert!(response.to_lowercase().contains("x-request-id: mine"), "{response}");
+    let path = path.replace("Echo", "Greet");
+    let response = http1(running.address, "GET", &path, &[], "").await;
+    assert!(response.starts_with("HTTP/1.1 405"), "{response}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn pages_and_methods_share_the_port() {
+    let running = Running::start().await;
+    let response = http1(running.address, "GET", "/", &[("x-request-id", "abc")], "").await;
+    assert!(response.ends_with("request abc\n"), "{response}");
+    let response = http1(running.address, "GET", "/nothing", &[], "").await;
+    assert!(response.starts_with("HTTP/1.1 404"), "{response}");
+    let json = [("content-type", "application/json")];
+    let response = http1(running.address, "POST", "/example.greeter.v1.Greeter/Nothing", &json, "{}").await;
+    assert!(response.starts_with("HTTP/1.1 404"), "{response}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_refused() {
+    let (running, [wire, _]) = both_ways().await;
+    let mut request = greet_request();
+    request.name = "x".repeat(5 * 1024 * 1024);
+    let error = wire.greet(&Call::new(), request).await.unwrap_err();
+    assert_eq!(error.code, Code::ResourceExhausted, "{error}");
+    wire.greet(&Call::new(), greet_request()).await.unwrap();
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn nobody_there_is_unavailable_and_says_who() {
+    let (running, [wire, _]) = both_ways().await;
+    wire.greet(&Call::new(), greet_request()).await.unwrap();
+    running.stop().await;
+    let error = wire.greet(&Call::new(), greet_request()).await.unwrap_err();
+    assert_eq!(error.code, Code::Unavailable);
+    assert!(error.message.contains("`greeter`"), "{error}");
+}
+
+#[tokio::test]
+async fn an_undeclared_call_says_what_to_add() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = calls::greeter(&Environment::for_tests(folder.path())).err().unwrap().to_string();
+    assert!(error.contains("\"greeter\"") && error.contains("shoal.toml") && error.contains("GREETER_URL"), "{error}");
+}
+
+#[tokio::test]
+async fn a_stand_in_takes_the_place_of_a_callee() {
+    struct Rude;
+    #[shoal_sdk::async_trait]
+    impl calls::Greeter for Rude {
+        async fn greet(&self, _: &Call, _: contract::GreetRequest) -> Result<contract::GreetResponse, Error> {
+            Err(Error::permission_denied("no"))
+        }
+        async fn wait(&self, _: &Call, _: contract::WaitRequest) -> Result<contract::WaitResponse, Error> {
+            Err(Error::unimplemented("no"))
+        }
+        async fn fail(&self, _: &Call, _: contract::FailRequest) -> Result<contract::FailResponse, Error> {
+            Err(Error::unimplemented("no"))
+        }
+        async fn echo(&self, _: &Call, _: contract::EchoRequest) -> Result<contract::EchoResponse, Error> {
+            Err(Error::unimplemented("no"))
+        }
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let environment = Environment::for_tests(folder.path()).provide(Arc::new(Rude) as Arc<dyn calls::Greeter>);
+    let greeter = calls::greeter(&environment).unwrap();
+    let error = greeter.greet(&Call::new(), greet_request()).await.unwrap_err();
+    assert_eq!(error, Error::permission_denied("no"));
+}
+
+#[tokio::test]
+async fn settings_that_are_wrong_are_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = Environment::for_tests(folder.path());
+    for (settings, place) in [
+        (serde_json::json!({"greeting": 5}), "`greeting`"),
+        (serde_json::json!({"greting": "Hi"}), "`greting`"),
+    ] {
+        let environment = environment.clone().with_settings(&settings).unwrap();
+        let error = shoal_sdk_example::service(environment).await.err().unwrap().to_string();
+        assert!(error.contains(place) && error.contains("[services.tests.settings]"), "{error}");
+    }
+}

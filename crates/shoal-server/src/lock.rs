@@ -1,0 +1,76 @@
+//! One supervisor per application: a lock that dies with its holder.
+
+use rustix::fs::{FlockOperation, flock};
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read, Seek, Write};
+use std::path::Path;
+
+/// Held for as long as it lives; the kernel frees it however its holder ends.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+/// Why the lock was not had.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// Another supervisor holds it.
+    #[error("the application already runs, under supervisor {pid}; `shoal status` shows it, `shoal down` stops it")]
+    Held {
+        /// The holder's process id, as it wrote it.
+        pid: u32,
+    },
+    /// The file could not be used.
+    #[error("failed to lock {path}")]
+    Io {
+        /// The lock file.
+        path: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+impl Lock {
+    /// Takes the lock and writes this process's id into it.
+    ///
+    /// # Errors
+    /// When another process holds it, or the file cannot be used.
+    pub fn take(path: &Path) -> Result<Self, LockError> {
+        let failed = |source| LockError::Io { path: path.display().to_string(), source };
+        let mut file = open(path).map_err(failed)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Err(LockError::Held { pid: written_pid(&mut file).unwrap_or_default() });
+        }
+        file.set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| write!(file, "{}", std::process::id()))
+            .map_err(failed)?;
+        Ok(Self { _file: file })
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
+}
+
+fn written_pid(file: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_taker_is_told_who_holds_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("lock");
+        let lock = Lock::take(&path).unwrap();
+        let message = Lock::take(&path).unwrap_err().to_string();
+        assert!(message.contains(&std::process::id().to_string()), "{message}");
+        drop(lock);
+        assert!(Lock::take(&path).is_ok());
+    }
+}

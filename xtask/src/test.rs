@@ -1,0 +1,17 @@
+//! `cargo xtask test`: what the tests need is installed or named, then every test of the workspace runs.
+//!
+//! Never: skips a test because something is missing.
+
+use crate::{install, metadata};
+use std::path::Path;
+
+/// Runs every test. `arguments` go to `cargo test`.
+pub fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
+    install::programs()?;
+    let target = metadata::read(root)?.target_directory;
+    let python = install::python(&target)?;
+    // Tests of the whole run the real binary, which `cargo test` alone would not build for them.
+    install::succeed(metadata::cargo().args(["build", "--package", "shoal-cli"]).current_dir(root))?;
+    let test = ["test", "--workspace"];
+    install::succeed(metadata::cargo().args(test).args(arguments).env("SHOAL_TEST_PYTHON", python).current_dir(root))
+}
