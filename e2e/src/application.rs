@@ -1,7 +1,7 @@
 //! An application of a test's own: a folder with a manifest, and `shoal` run in it.
 
 use crate::page::{self, Page};
-use crate::processes::{alive, pids_with_variable};
+use crate::processes::pids_with_variable;
 use crate::wait::eventually;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -216,8 +216,7 @@ impl Application {
     #[track_caller]
     pub fn down(&self) {
         let _ = self.shoal(&["down"]).succeeded();
-        let left: Vec<u32> = self.processes().into_iter().filter(|pid| alive(*pid)).collect();
-        assert!(left.is_empty(), "left behind: {left:?}");
+        eventually("nothing is left behind", || self.processes().is_empty().then_some(()));
     }
 }
 

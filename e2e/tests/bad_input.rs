@@ -143,7 +143,7 @@ impl SmallDisk {
     /// `None`, said aloud, where this user may not mount: only root may.
     fn mount() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(folder.path()).status();
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=300m", "none"]).arg(folder.path()).status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(folder));
         }

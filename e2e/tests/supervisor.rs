@@ -44,7 +44,7 @@ fn down_after_a_kill_leaves_nothing() {
     assert!(before.len() >= 7, "a supervisor, three replicas and their keepers: {before:?}");
     kill(application.supervisor());
     application.down();
-    assert!(pids_with_variable(application.folder()).is_empty());
+    eventually("nothing is left", || pids_with_variable(application.folder()).is_empty().then_some(()));
 }
 
 #[test]
@@ -84,5 +84,5 @@ fn a_killed_gateway_comes_back_at_its_address() {
     eventually("the gateway answers again", || {
         shoal_e2e::get(&format!("{address}/")).ok().filter(|page| page.status == 200)
     });
-    assert_ne!(application.pids("gateway")[0], gateway);
+    assert_ne!(application.until_ready("gateway", 1)[0], gateway);
 }

@@ -41,6 +41,7 @@ const NEEDS: &[Need] = &[
     },
     Need { purpose: "gRPC from Python", sign: Sign::PythonModule("venv, ensurepip"), packages: &["python3-venv"] },
     Need { purpose: "an unmodified Node server", sign: Sign::Program(&["node"]), packages: &["nodejs"] },
+    Need { purpose: "calls as anyone makes them", sign: Sign::Program(&["curl"]), packages: &["curl"] },
     Need { purpose: "certificates for TLS tests", sign: Sign::Program(&["openssl"]), packages: &["openssl"] },
 ];
 

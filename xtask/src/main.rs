@@ -17,6 +17,7 @@ Usage: cargo xtask <command>
 
   tidy             checks the rules of the project: floors, headers, purity, the map, lengths, names, links
   tidy --tighten   as tidy, and lowers xtask/ratchet.txt to present lengths
+  setup            installs what the tests need, and nothing else
   test [ARGS]      installs what the tests need, builds shoal, runs every test; ARGS go to `cargo test`
 ";
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
     let result = match arguments.as_slice() {
         ["tidy"] => tidy::run(&root(), false),
         ["tidy", "--tighten"] => tidy::run(&root(), true),
+        ["setup"] => test::setup(&root()).map(drop),
         ["test", rest @ ..] => test::run(&root(), rest),
         _ => Err(USAGE.to_owned()),
     };

@@ -3,13 +3,17 @@
 //! Never: skips a test because something is missing.
 
 use crate::{install, metadata};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+/// Makes sure that all the tests need is there. Answers the Python that they are to run.
+pub fn setup(root: &Path) -> Result<PathBuf, String> {
+    install::programs()?;
+    install::python(&metadata::read(root)?.target_directory)
+}
 
 /// Runs every test. `arguments` go to `cargo test`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
-    install::programs()?;
-    let target = metadata::read(root)?.target_directory;
-    let python = install::python(&target)?;
+    let python = setup(root)?;
     // Tests of the whole run the real binary, which `cargo test` alone would not build for them.
     install::succeed(metadata::cargo().args(["build", "--package", "shoal-cli"]).current_dir(root))?;
     let test = ["test", "--workspace"];

@@ -17,6 +17,8 @@ mod descriptors;
 mod error;
 mod method;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use caller::{Calls, calls};
 pub use contract::{Contracts, contracts};

@@ -25,7 +25,11 @@ pub const EDGES_PER_REPORT_MAX: usize = 64;
 /// Whether a peer that speaks `version` is understood: this version, or the one before it.
 #[must_use]
 pub fn accepts(version: u32) -> bool {
-    version == VERSION || (version > 0 && version.checked_add(1) == Some(VERSION))
+    understands(VERSION, version)
+}
+
+fn understands(own: u32, peer: u32) -> bool {
+    peer == own || (peer > 0 && peer.checked_add(1) == Some(own))
 }
 
 /// Who holds routes: a replica's name, such as `catalogue-7` or `gateway-1`.
@@ -184,6 +188,7 @@ mod tests {
         assert!(!accepts(VERSION + 1));
         assert!(!accepts(u32::MAX));
         assert!(!accepts(0), "there never was a version 0");
+        assert!(understands(3, 2) && !understands(3, 1) && !understands(3, 4));
     }
 
     #[test]

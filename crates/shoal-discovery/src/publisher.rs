@@ -25,11 +25,13 @@ pub struct PublisherSettings {
     pub heartbeat: Duration,
     /// The most connections, with those whose lease has not run out yet.
     pub holders_max: usize,
+    /// Whether holders of an earlier publisher may exist: they count as one unknown holder of everything for a lease.
+    pub holders_before: bool,
 }
 
 impl Default for PublisherSettings {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(3), heartbeat: Duration::from_secs(1), holders_max: 4096 }
+        Self { lease: Duration::from_secs(3), heartbeat: Duration::from_secs(1), holders_max: 4096, holders_before: true }
     }
 }
 
@@ -42,7 +44,8 @@ type EdgeKey = (String, ServiceName);
 #[derive(Debug)]
 pub struct Publisher {
     settings: PublisherSettings,
-    started: Millis,
+    /// Until then, an earlier publisher's holders may go on unseen.
+    unseen_until: Millis,
     services: BTreeMap<ServiceName, Published>,
     routing: Option<Arc<RoutingTable>>,
     holders: BTreeMap<ConnectionId, Held>,
@@ -73,13 +76,14 @@ struct Held {
 }
 
 impl Publisher {
-    /// Nothing published, nobody known. Holders of a publisher before this one may exist: they count as one unknown
+    /// Nothing published, nobody known. If holders of a publisher before this one may exist, they count as one unknown
     /// holder of everything until a lease has passed since `now`.
     #[must_use]
     pub fn new(settings: PublisherSettings, now: Millis) -> Self {
+        let unseen_until = if settings.holders_before { now.after(settings.lease) } else { now };
         Self {
             settings,
-            started: now,
+            unseen_until,
             services: BTreeMap::new(),
             routing: None,
             holders: BTreeMap::new(),
@@ -243,7 +247,7 @@ impl Publisher {
     /// lease has run out. Each rise is returned once.
     pub fn newly_acknowledged(&mut self, now: Millis) -> Vec<(ServiceName, Generation)> {
         self.drop_lapsed(now);
-        if now < self.started.after(self.settings.lease) {
+        if now < self.unseen_until {
             return Vec::new();
         }
         let mut risen = Vec::new();
@@ -269,8 +273,8 @@ impl Publisher {
     #[must_use]
     pub fn wake_at(&self, now: Millis) -> Option<Millis> {
         let waiting = self.services.values().any(|published| published.acknowledged != Some(published.generation));
-        let leases = self.holders.values().map(|holder| holder.heard).chain([self.started]);
-        let ends = leases.map(|heard| heard.after(self.settings.lease)).filter(|end| *end > now);
+        let leases = self.holders.values().map(|holder| holder.heard.after(self.settings.lease));
+        let ends = leases.chain([self.unseen_until]).filter(|end| *end > now);
         if waiting { ends.min() } else { None }
     }
 

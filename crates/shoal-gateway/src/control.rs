@@ -42,7 +42,7 @@ pub(crate) async fn run(mut task: ControlTask) {
     let mut views = follower.watch();
     let mut builder = Builder::new(task.edges.clone(), task.sockets.clone());
     let mut progress = Progress { waiting: BTreeMap::new(), cores: vec![0; settings.cores] };
-    let mut told = Vec::new();
+    let mut told = None;
     let mut stopping = false;
     loop {
         tokio::select! {
@@ -84,20 +84,18 @@ impl Progress {
     }
 }
 
-/// Logs what keeps the gateway from being ready, when it is not what was logged last.
-fn say(applied: &Applied, told: &mut Vec<String>) {
-    if applied.problems != *told {
-        for problem in &applied.problems {
-            tracing::warn!("not ready: {problem}");
-        }
-        if applied.problems.is_empty() {
-            let names: Vec<&str> = applied.listeners.keys().map(String::as_str).collect();
-            tracing::info!("ready on {}; {} services known", names.join(", "), applied.services.len());
-        }
-        told.clone_from(&applied.problems);
-    } else if applied.serial == 1 && applied.problems.is_empty() {
-        tracing::info!("ready; {} services known", applied.services.len());
+/// Logs what keeps the gateway from being ready, or that nothing does, when it is not what was logged last.
+fn say(applied: &Applied, told: &mut Option<Vec<String>>) {
+    if told.as_ref() == Some(&applied.problems) {
+        return;
     }
+    for problem in &applied.problems {
+        tracing::warn!("not ready: {problem}");
+    }
+    if applied.problems.is_empty() {
+        tracing::info!("ready: routes are known for every listener");
+    }
+    *told = Some(applied.problems.clone());
 }
 
 /// Ready while every core serves a view that has everything, and the gateway is not stopping.

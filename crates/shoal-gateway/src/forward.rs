@@ -6,14 +6,14 @@ use crate::core_loop::Current;
 use crate::headers::{self, Host};
 use crate::identify::{self, REQUEST_ID};
 use crate::pool::UpstreamBody;
-use crate::refusal::Refusal;
+use crate::refusal::{Asker, Refusal};
 use crate::tracked::{AnswerBody, OpenCall, is_grpc_error};
 use crate::tunnel;
 use crate::upstream::{Answer, Failure, send_http1, send_http2, send_upgrade};
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, TE, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{Either, Empty, Full};
 use hyper::body::{Body, Incoming};
 use shoal_model::ServiceName;
@@ -34,33 +34,18 @@ enum Way {
 /// Answers one request: with a replica's answer, or with a sentence of the gateway's own.
 pub(crate) async fn answer(client: Arc<Client>, mut request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
     let request_id = identify::identify(request.headers_mut());
-    let form = FormHeaders::of(request.headers());
+    let asker = Asker::of(request.headers());
     let mut response = match pass(&client, request).await {
         Ok(response) => response,
         Err(refusal) => {
             client.core.complaints.note(&refusal, &request_id);
-            refusal.answer(&form.0).map(|body| AnswerBody::Own(Full::new(body)))
+            refusal.answer(&asker).map(|body| AnswerBody::Own(Full::new(body)))
         }
     };
     if !response.headers().contains_key(REQUEST_ID) {
         response.headers_mut().insert(REQUEST_ID, request_id);
     }
     Ok(response)
-}
-
-/// The headers that decide the form of a refusal; the request itself is gone by then.
-struct FormHeaders(HeaderMap);
-
-impl FormHeaders {
-    fn of(headers: &HeaderMap) -> Self {
-        let mut kept = HeaderMap::new();
-        for name in [http::header::ACCEPT, http::header::CONTENT_TYPE, http::HeaderName::from_static("connect-protocol-version")] {
-            for value in headers.get_all(&name) {
-                kept.append(name.clone(), value.clone());
-            }
-        }
-        Self(kept)
-    }
 }
 
 async fn pass(client: &Arc<Client>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Refusal> {
@@ -126,7 +111,8 @@ fn routed(client: &Client, current: &Current, host: &Host, path: &str) -> Result
 }
 
 fn way(request: &Request<Incoming>) -> Way {
-    if request.version() == Version::HTTP_2 && headers::is_grpc(request.headers()) {
+    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if request.version() == Version::HTTP_2 && headers::is_grpc(content_type) {
         return Way::Http2;
     }
     headers::upgrade(request.version(), request.headers()).map_or(Way::Http1, Way::Upgrade)

@@ -148,10 +148,9 @@ fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
     }
 }
 
-/// Whether a request is gRPC, which answers in trailers and needs HTTP/2 to the replica. gRPC-Web is not.
-pub(crate) fn is_grpc(headers: &HeaderMap) -> bool {
-    let value = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    match value.split_at_checked("application/grpc".len()) {
+/// Whether this is the content type of gRPC, which answers in trailers and needs HTTP/2 to the replica. gRPC-Web is not.
+pub(crate) fn is_grpc(content_type: &[u8]) -> bool {
+    match content_type.split_at_checked("application/grpc".len()) {
         Some((start, rest)) => {
             start.eq_ignore_ascii_case(b"application/grpc") && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
         }

@@ -31,6 +31,36 @@ pub(crate) enum Refusal {
     Connect,
 }
 
+/// What a request says of the form it wants its answer in; cheap to take along.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asker {
+    accept: Option<HeaderValue>,
+    content_type: Option<HeaderValue>,
+    is_connect: bool,
+}
+
+impl Asker {
+    /// As these headers say.
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        Self {
+            accept: headers.get(header::ACCEPT).cloned(),
+            content_type: headers.get(header::CONTENT_TYPE).cloned(),
+            is_connect: headers.contains_key("connect-protocol-version"),
+        }
+    }
+
+    fn form(&self) -> Form {
+        let content = self.content_type.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
+        if is_grpc(content) {
+            return Form::Grpc;
+        }
+        if self.is_connect || content.starts_with(b"application/connect+") {
+            return Form::Json;
+        }
+        accepted_form(self.accept.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default())
+    }
+}
+
 /// What an answer is written in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
@@ -41,9 +71,9 @@ enum Form {
 }
 
 impl Refusal {
-    /// The answer to a request with these headers.
-    pub(crate) fn answer(&self, request: &HeaderMap) -> Response<Bytes> {
-        let form = form(request);
+    /// The answer, in the form that was asked for.
+    pub(crate) fn answer(&self, asker: &Asker) -> Response<Bytes> {
+        let form = asker.form();
         let (kind, body) = match form {
             Form::Text => ("text/plain; charset=utf-8", format!("{}\n", self.sentence())),
             Form::Json => {
@@ -158,23 +188,13 @@ fn percent_encoded(text: &str) -> String {
     encoded
 }
 
-/// The form a request wants its answer in.
-fn form(request: &HeaderMap) -> Form {
-    if is_grpc(request) {
-        return Form::Grpc;
-    }
-    let content = request.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let is_connect = request.contains_key("connect-protocol-version") || content.starts_with("application/connect+");
-    if is_connect {
-        return Form::Json;
-    }
-    let accepted: Vec<&str> = request.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).collect();
-    let accepted = accepted.join(",");
+/// The form that an `Accept` header wants.
+fn accepted_form(accept: &str) -> Form {
     // In falling preference among equals.
     let forms = [(Form::Json, "application", "json"), (Form::Text, "text", "plain"), (Form::Page, "text", "html")];
     let mut best = (0, 0, Form::Text);
     for (form, kind, subkind) in forms {
-        let (quality, precision) = quality(&accepted, kind, subkind);
+        let (quality, precision) = quality(accept, kind, subkind);
         if quality > 0 && (quality, precision) > (best.0, best.1) {
             best = (quality, precision, form);
         }
@@ -209,10 +229,10 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn asked(name: &'static str, value: &str) -> HeaderMap {
+    fn asked(name: &'static str, value: &str) -> Asker {
         let mut headers = HeaderMap::new();
         headers.insert(name, HeaderValue::from_str(value).unwrap());
-        headers
+        Asker::of(&headers)
     }
 
     #[test]
@@ -229,16 +249,16 @@ mod tests {
             ("image/png", Form::Text),
             ("garbage;;q=x,/", Form::Text),
         ] {
-            assert_eq!(form(&asked("accept", accept)), expected, "{accept}");
+            assert_eq!(asked("accept", accept).form(), expected, "{accept}");
         }
-        assert_eq!(form(&asked("connect-protocol-version", "1")), Form::Json);
-        assert_eq!(form(&asked("content-type", "application/grpc+proto")), Form::Grpc);
+        assert_eq!(asked("connect-protocol-version", "1").form(), Form::Json);
+        assert_eq!(asked("content-type", "application/grpc+proto").form(), Form::Grpc);
     }
 
     #[test]
     fn a_missing_replica_is_said_in_every_form() {
         let refusal = Refusal::NoReplica { service: "catalogue".parse().unwrap() };
-        let text = refusal.answer(&HeaderMap::new());
+        let text = refusal.answer(&Asker::default());
         assert_eq!((text.status().as_u16(), &text.headers()["retry-after"]), (503, &HeaderValue::from_static("1")));
         assert_eq!(text.body(), "The service `catalogue` has no replica ready to answer; try again in a moment.\n");
         let json = refusal.answer(&asked("accept", "application/json"));
@@ -261,7 +281,7 @@ mod tests {
         fn no_accept_header_panics(accept in proptest::collection::vec(32u8..=126, 0..200)) {
             let mut headers = HeaderMap::new();
             headers.insert(header::ACCEPT, HeaderValue::from_bytes(&accept).unwrap());
-            form(&headers);
+            Asker::of(&headers).form();
         }
     }
 }

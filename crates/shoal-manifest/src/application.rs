@@ -32,42 +32,23 @@ pub(crate) fn lower(
 ) -> Option<Application> {
     let folder = manifest_path.parent().unwrap_or(Path::new(""));
     let name = application_name(table, spans, problems);
-    let gateway = table
-        .gateway
-        .as_ref()
-        .map(|gateway| lower_gateway(gateway, folder, spans, problems));
-    let services = table
-        .services
-        .as_ref()
-        .map(|services| lower_services(services, folder, spans, problems));
+    let gateway = table.gateway.as_ref().map(|gateway| lower_gateway(gateway, folder, spans, problems));
+    let services = table.services.as_ref().map(|services| lower_services(services, folder, spans, problems));
     relations::check(table, problems);
     let gateway = match gateway {
         Some(gateway) => Some(gateway?),
         None => None,
     };
-    Some(Application {
-        name: name?,
-        gateway,
-        services: services?,
-    })
+    Some(Application { name: name?, gateway, services: services? })
 }
 
-fn application_name(
-    table: &ManifestTable,
-    spans: &mut SourceMap,
-    problems: &mut Problems,
-) -> Option<ServiceName> {
+fn application_name(table: &ManifestTable, spans: &mut SourceMap, problems: &mut Problems) -> Option<ServiceName> {
     let name = table.application.as_ref()?.value.name.as_ref()?;
     spans.set(Place::ApplicationName, &name.span);
     parse_name(&name.value, &name.span, "an application", problems)
 }
 
-fn parse_name(
-    text: &str,
-    span: &std::ops::Range<usize>,
-    what: &str,
-    problems: &mut Problems,
-) -> Option<ServiceName> {
+fn parse_name(text: &str, span: &std::ops::Range<usize>, what: &str, problems: &mut Problems) -> Option<ServiceName> {
     let parsed = text.parse();
     if parsed.is_err() {
         let message = format!("{} is not a name for {what}", shown(text));
@@ -89,24 +70,11 @@ fn lower_services(
     let named = &services.value.0;
     if named.is_empty() && problems.is_empty() {
         let mend = "declare at least one, as in `[services.web]` with `run = { command = [\"./server\"] }`";
-        problems.add(
-            Code::MissingKey,
-            &services.key,
-            "the manifest declares no service",
-            mend,
-        );
+        problems.add(Code::MissingKey, &services.key, "the manifest declares no service", mend);
     }
     if named.len() > SERVICES_MAX {
-        let message = format!(
-            "the manifest declares {} services, at most {SERVICES_MAX} are allowed",
-            named.len()
-        );
-        problems.add(
-            Code::PastLimit,
-            &services.key,
-            message,
-            "split the application",
-        );
+        let message = format!("the manifest declares {} services, at most {SERVICES_MAX} are allowed", named.len());
+        problems.add(Code::PastLimit, &services.key, message, "split the application");
         return BTreeMap::new();
     }
     let mut lowered = BTreeMap::new();
@@ -117,18 +85,9 @@ fn lower_services(
         spans.set(Place::of(&name, ServicePart::Name), &table.key);
         if name == ServiceName::gateway() {
             let message = "`gateway` is the name of Shoal's own gateway";
-            problems.add(
-                Code::ReservedName,
-                &table.key,
-                message,
-                "give the service another name, such as `web`",
-            );
+            problems.add(Code::ReservedName, &table.key, message, "give the service another name, such as `web`");
         }
-        let surroundings = Surroundings {
-            name: &name,
-            key: &table.key,
-            folder,
-        };
+        let surroundings = Surroundings { name: &name, key: &table.key, folder };
         if let Some(service) = service::lower(&surroundings, &table.value, spans, problems) {
             lowered.insert(name, service);
         }
@@ -147,20 +106,9 @@ fn lower_gateway(
         spans.set(Place::GatewayListen, &listen.span);
         lower_listen(listen, problems)
     });
-    let tls = gateway
-        .value
-        .tls
-        .as_ref()
-        .map(|tls| lower_tls(&tls.value, folder, spans));
-    let routes = gateway
-        .value
-        .routes
-        .as_ref()
-        .map_or(&[][..], |routes| &routes.value);
-    let lowered: Vec<Option<Route>> = routes
-        .iter()
-        .map(|route| lower_route(&route.value, problems))
-        .collect();
+    let tls = gateway.value.tls.as_ref().map(|tls| lower_tls(&tls.value, folder, spans));
+    let routes = gateway.value.routes.as_ref().map_or(&[][..], |routes| &routes.value);
+    let lowered: Vec<Option<Route>> = routes.iter().map(|route| lower_route(&route.value, problems)).collect();
     for (index, route) in routes.iter().enumerate() {
         spans.set(Place::Route(index), &route.span);
     }
@@ -168,20 +116,13 @@ fn lower_gateway(
         Some(tls) => Some(tls?),
         None => None,
     };
-    Some(Gateway {
-        listen: listen?,
-        tls,
-        routes: lowered.into_iter().collect::<Option<_>>()?,
-    })
+    Some(Gateway { listen: listen?, tls, routes: lowered.into_iter().collect::<Option<_>>()? })
 }
 
 fn lower_listen(listen: &At<String>, problems: &mut Problems) -> Option<SocketAddr> {
     let parsed = listen.value.parse();
     if parsed.is_err() {
-        let message = format!(
-            "`gateway.listen` is {}, which is not an IP address with a port",
-            shown(&listen.value)
-        );
+        let message = format!("`gateway.listen` is {}, which is not an IP address with a port", shown(&listen.value));
         let mend = "write `\"127.0.0.1:8080\"` for this machine only, or `\"0.0.0.0:8080\"` for everyone; \
                     an IPv6 address goes in brackets, `\"[::1]:8080\"`";
         problems.add(Code::BadAddress, &listen.span, message, mend);
@@ -197,28 +138,18 @@ fn lower_tls(tls: &TlsTable, folder: &Path, spans: &mut SourceMap) -> Option<Tls
         spans.set(Place::CertificateKey, &key.span);
     }
     let certificate = absolute(folder, &tls.certificate.as_ref()?.value);
-    Some(Tls {
-        certificate,
-        key: absolute(folder, &tls.key.as_ref()?.value),
-    })
+    Some(Tls { certificate, key: absolute(folder, &tls.key.as_ref()?.value) })
 }
 
 fn lower_route(route: &RouteTable, problems: &mut Problems) -> Option<Route> {
-    let path = route
-        .path
-        .as_ref()
-        .and_then(|path| route_path(path, problems));
+    let path = route.path.as_ref().and_then(|path| route_path(path, problems));
     let host = route.host.as_ref().map(|host| route_host(host, problems));
     let service = route.service.as_ref()?.value.parse().ok();
     let host = match host {
         Some(host) => Some(host?),
         None => None,
     };
-    Some(Route {
-        host,
-        path: path?,
-        service: service?,
-    })
+    Some(Route { host, path: path?, service: service? })
 }
 
 /// The path without a slash at its end, which matches the same requests. Only one that a request can have is taken.
@@ -226,20 +157,11 @@ pub(crate) fn route_path(path: &At<String>, problems: &mut Problems) -> Option<S
     let text = path.value.as_str();
     let strange = |byte: u8| !byte.is_ascii_graphic() || matches!(byte, b'?' | b'#' | b'\\' | b'%');
     let (why, mend) = if !text.starts_with('/') {
-        (
-            "it does not start with `/`",
-            format!("write `\"/{}\"`", text.chars().take(60).collect::<String>()),
-        )
+        ("it does not start with `/`", format!("write `\"/{}\"`", text.chars().take(60).collect::<String>()))
     } else if text.len() > ROUTE_PATH_MAX {
-        (
-            "it is too long",
-            format!("use at most {ROUTE_PATH_MAX} bytes"),
-        )
+        ("it is too long", format!("use at most {ROUTE_PATH_MAX} bytes"))
     } else if text.bytes().any(strange) {
-        (
-            "it holds a character that paths are not matched by",
-            "leave out spaces, `?`, `#`, `%` and `\\`".to_owned(),
-        )
+        ("it holds a character that paths are not matched by", "leave out spaces, `?`, `#`, `%` and `\\`".to_owned())
     } else if text
         .strip_suffix('/')
         .unwrap_or(text)
@@ -247,17 +169,10 @@ pub(crate) fn route_path(path: &At<String>, problems: &mut Problems) -> Option<S
         .skip(1)
         .any(|segment| matches!(segment, "" | "." | ".."))
     {
-        (
-            "a segment of it is empty, `.` or `..`",
-            "write the plain path".to_owned(),
-        )
+        ("a segment of it is empty, `.` or `..`", "write the plain path".to_owned())
     } else {
         let trimmed = text.strip_suffix('/').unwrap_or(text);
-        return Some(if trimmed.is_empty() {
-            "/".to_owned()
-        } else {
-            trimmed.to_owned()
-        });
+        return Some(if trimmed.is_empty() { "/".to_owned() } else { trimmed.to_owned() });
     };
     let message = format!("no request can match the path {}: {why}", shown(text));
     problems.add(Code::BadRoute, &path.span, message, mend);
@@ -267,9 +182,7 @@ pub(crate) fn route_path(path: &At<String>, problems: &mut Problems) -> Option<S
 fn route_host(host: &At<String>, problems: &mut Problems) -> Option<String> {
     let lower = host.value.to_ascii_lowercase();
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    let labels = lower
-        .split('.')
-        .all(|label| (1..=63).contains(&label.len()));
+    let labels = lower.split('.').all(|label| (1..=63).contains(&label.len()));
     if labels && lower.len() <= HOST_MAX && lower.bytes().all(allowed) {
         return Some(lower);
     }
@@ -306,14 +219,8 @@ mod tests {
     #[test]
     fn paths_are_taken_from_the_manifest() {
         let folder = Path::new("/apps/store");
-        assert_eq!(
-            absolute(folder, "services/./catalogue"),
-            PathBuf::from("/apps/store/services/catalogue")
-        );
-        assert_eq!(
-            absolute(folder, "../contracts/"),
-            PathBuf::from("/apps/contracts")
-        );
+        assert_eq!(absolute(folder, "services/./catalogue"), PathBuf::from("/apps/store/services/catalogue"));
+        assert_eq!(absolute(folder, "../contracts/"), PathBuf::from("/apps/contracts"));
         assert_eq!(absolute(folder, "../../../.."), PathBuf::from("/"));
         assert_eq!(absolute(folder, "/srv"), PathBuf::from("/srv"));
         assert_eq!(absolute(folder, ""), PathBuf::from("/apps/store"));

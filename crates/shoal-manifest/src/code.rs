@@ -134,11 +134,7 @@ mod tests {
 
     #[test]
     fn numbers_are_given_once_and_rise() {
-        assert!(
-            Code::ALL
-                .windows(2)
-                .all(|pair| pair[0].number() < pair[1].number())
-        );
+        assert!(Code::ALL.windows(2).all(|pair| pair[0].number() < pair[1].number()));
         assert_eq!(Code::UnknownKey.to_string(), "SH0005");
     }
 }

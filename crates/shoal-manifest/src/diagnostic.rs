@@ -41,19 +41,8 @@ pub(crate) struct Note {
 
 impl Diagnostic {
     /// A problem at a place that the manifest named; [`SourceMap::report`](crate::SourceMap::report) finds the line.
-    pub fn at(
-        place: Place,
-        code: Code,
-        message: impl Into<String>,
-        mend: impl Into<String>,
-    ) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            mend: mend.into(),
-            location: Location::Place(place),
-            notes: Vec::new(),
-        }
+    pub fn at(place: Place, code: Code, message: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { code, message: message.into(), mend: mend.into(), location: Location::Place(place), notes: Vec::new() }
     }
 
     pub(crate) fn spanned(
@@ -63,20 +52,11 @@ impl Diagnostic {
         mend: impl Into<String>,
     ) -> Self {
         let location = Location::Span(span.clone());
-        Self {
-            code,
-            message: message.into(),
-            mend: mend.into(),
-            location,
-            notes: Vec::new(),
-        }
+        Self { code, message: message.into(), mend: mend.into(), location, notes: Vec::new() }
     }
 
     pub(crate) fn with_note(mut self, span: &Range<usize>, text: impl Into<String>) -> Self {
-        self.notes.push(Note {
-            span: span.clone(),
-            text: text.into(),
-        });
+        self.notes.push(Note { span: span.clone(), text: text.into() });
         self
     }
 
@@ -98,9 +78,7 @@ pub(crate) struct Problems {
 impl Problems {
     /// Keeps a problem; one of the same kind at the same place says nothing new.
     pub(crate) fn push(&mut self, diagnostic: Diagnostic) {
-        let same = |kept: &Diagnostic| {
-            kept.code == diagnostic.code && kept.location == diagnostic.location
-        };
+        let same = |kept: &Diagnostic| kept.code == diagnostic.code && kept.location == diagnostic.location;
         if self.kept.iter().any(same) {
             return;
         }
@@ -111,13 +89,7 @@ impl Problems {
         }
     }
 
-    pub(crate) fn add(
-        &mut self,
-        code: Code,
-        span: &Range<usize>,
-        message: impl Into<String>,
-        mend: impl Into<String>,
-    ) {
+    pub(crate) fn add(&mut self, code: Code, span: &Range<usize>, message: impl Into<String>, mend: impl Into<String>) {
         self.push(Diagnostic::spanned(code, span, message, mend));
     }
 
@@ -183,11 +155,7 @@ impl fmt::Display for Diagnostics {
             if let Some((line, column)) = self.position(problem) {
                 write!(f, "{line}:{column}:")?;
             }
-            write!(
-                f,
-                " {}: {}; {}",
-                problem.code, problem.message, problem.mend
-            )?;
+            write!(f, " {}: {}; {}", problem.code, problem.message, problem.mend)?;
         }
         if self.omitted > 0 {
             write!(f, "\n{} more problems are not shown", self.omitted)?;
@@ -211,13 +179,7 @@ impl Serialize for Diagnostics {
         let shown: Vec<Shown<'_>> = (self.problems.iter())
             .map(|problem| {
                 let (line, column) = self.position(problem).unzip();
-                Shown {
-                    code: problem.code,
-                    message: &problem.message,
-                    mend: &problem.mend,
-                    line,
-                    column,
-                }
+                Shown { code: problem.code, message: &problem.message, mend: &problem.mend, line, column }
             })
             .collect();
         let mut whole = serializer.serialize_struct("Diagnostics", 3)?;

@@ -16,51 +16,27 @@ const SETTINGS_MAX: usize = 64 * 1024;
 const VARIABLES_MAX: usize = 500;
 
 /// The variables of its own; a problem for each that is not its to set.
-pub(crate) fn variables(
-    name: &ServiceName,
-    table: &ServiceTable,
-    problems: &mut Problems,
-) -> BTreeMap<String, String> {
+pub(crate) fn variables(name: &ServiceName, table: &ServiceTable, problems: &mut Problems) -> BTreeMap<String, String> {
     let Some(env) = &table.env else {
         return BTreeMap::new();
     };
     if env.value.0.len() > VARIABLES_MAX {
         let message = format!("`services.{name}.env` has more than {VARIABLES_MAX} variables");
-        problems.add(
-            Code::PastLimit,
-            &env.key,
-            message,
-            "put values that only the service reads under `settings`",
-        );
+        problems.add(Code::PastLimit, &env.key, message, "put values that only the service reads under `settings`");
     }
     for (variable, at) in &env.value.0 {
         let first = variable.bytes().next();
-        let letters = variable
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let letters = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
         if !letters || first.is_none_or(|byte| byte.is_ascii_digit()) || variable.len() > 128 {
-            let message = format!(
-                "{} is not a name for an environment variable",
-                shown(variable)
-            );
+            let message = format!("{} is not a name for an environment variable", shown(variable));
             let mend = "use letters, digits and `_`, not starting with a digit";
             problems.add(Code::BadVariable, &at.key, message, mend);
         } else if let Some(why) = taken(variable, table) {
-            let message =
-                format!("the variable `{variable}` of `services.{name}` is set by Shoal: {why}");
-            problems.add(
-                Code::VariableTaken,
-                &at.key,
-                message,
-                "remove it here, or give yours another name",
-            );
+            let message = format!("the variable `{variable}` of `services.{name}` is set by Shoal: {why}");
+            problems.add(Code::VariableTaken, &at.key, message, "remove it here, or give yours another name");
         }
     }
-    env.value
-        .0
-        .iter()
-        .map(|(variable, at)| (variable.clone(), at.value.clone()))
-        .collect()
+    env.value.0.iter().map(|(variable, at)| (variable.clone(), at.value.clone())).collect()
 }
 
 /// Why a variable is not the manifest's to set.
@@ -82,24 +58,12 @@ fn taken(variable: &str, table: &ServiceTable) -> Option<&'static str> {
 }
 
 /// The settings as JSON text.
-pub(crate) fn settings(
-    name: &ServiceName,
-    table: &ServiceTable,
-    problems: &mut Problems,
-) -> Option<String> {
+pub(crate) fn settings(name: &ServiceName, table: &ServiceTable, problems: &mut Problems) -> Option<String> {
     let settings = table.settings.as_ref()?;
     let text = serde_json::Value::Object(settings.value.0.clone()).to_string();
     if text.len() > SETTINGS_MAX {
-        let message = format!(
-            "`services.{name}.settings` takes {} bytes as JSON, at most {SETTINGS_MAX}",
-            text.len()
-        );
-        problems.add(
-            Code::PastLimit,
-            &settings.key,
-            message,
-            "keep data in a file of the service",
-        );
+        let message = format!("`services.{name}.settings` takes {} bytes as JSON, at most {SETTINGS_MAX}", text.len());
+        problems.add(Code::PastLimit, &settings.key, message, "keep data in a file of the service");
     }
     Some(text)
 }

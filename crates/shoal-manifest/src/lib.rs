@@ -83,18 +83,11 @@ pub fn parse_bytes(bytes: &[u8], manifest_path: &Path) -> Result<Manifest, Diagn
     match std::str::from_utf8(bytes) {
         Ok(text) => parse(text, manifest_path),
         Err(error) => {
-            let line = bytes[..error.valid_up_to()]
-                .iter()
-                .filter(|byte| **byte == b'\n')
-                .count()
-                + 1;
+            let line = bytes[..error.valid_up_to()].iter().filter(|byte| **byte == b'\n').count() + 1;
             let diagnostic = Diagnostic::at(
                 Place::Whole,
                 Code::NotText,
-                format!(
-                    "the manifest is not UTF-8 text: byte {} is on line {line}",
-                    error.valid_up_to() + 1
-                ),
+                format!("the manifest is not UTF-8 text: byte {} is on line {line}", error.valid_up_to() + 1),
                 "save the file as UTF-8; if it is not a text file at all, this is not a manifest",
             );
             Err(SourceMap::new(manifest_path, Arc::from("")).report(vec![diagnostic]))

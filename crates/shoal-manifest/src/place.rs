@@ -73,15 +73,10 @@ impl Place {
     /// Where to point instead when the manifest did not say this.
     fn fallback(&self) -> Self {
         match self {
-            Self::GatewayListen | Self::Certificate | Self::CertificateKey | Self::Route(_) => {
-                Self::Gateway
-            }
+            Self::GatewayListen | Self::Certificate | Self::CertificateKey | Self::Route(_) => Self::Gateway,
             Self::Service(name, ServicePart::Argument(_)) => Self::of(name, ServicePart::Program),
             Self::Service(name, ServicePart::Program) => Self::of(name, ServicePart::Run),
-            Self::Service(_, ServicePart::Name)
-            | Self::Gateway
-            | Self::ApplicationName
-            | Self::Whole => Self::Whole,
+            Self::Service(_, ServicePart::Name) | Self::Gateway | Self::ApplicationName | Self::Whole => Self::Whole,
             Self::Service(name, _) => Self::of(name, ServicePart::Name),
         }
     }
@@ -97,11 +92,7 @@ pub struct SourceMap {
 
 impl SourceMap {
     pub(crate) fn new(file: &Path, text: Arc<str>) -> Self {
-        Self {
-            file: file.to_owned(),
-            text,
-            places: BTreeMap::new(),
-        }
+        Self { file: file.to_owned(), text, places: BTreeMap::new() }
     }
 
     pub(crate) fn set(&mut self, place: Place, span: &Range<usize>) {
@@ -141,11 +132,6 @@ impl SourceMap {
     pub(crate) fn close(&self, problems: Problems) -> Diagnostics {
         let Problems { mut kept, omitted } = problems;
         kept.sort_by_key(|problem| problem.span().map(|span| span.start));
-        Diagnostics {
-            file: self.file.clone(),
-            text: Arc::clone(&self.text),
-            problems: kept,
-            omitted,
-        }
+        Diagnostics { file: self.file.clone(), text: Arc::clone(&self.text), problems: kept, omitted }
     }
 }

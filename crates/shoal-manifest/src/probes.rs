@@ -32,14 +32,10 @@ fn default_timing(kind: ProbeKind) -> (Duration, u32) {
 
 /// Where each probe that the manifest speaks of is.
 pub(crate) fn places(table: &ServiceTable) -> Vec<(ProbeKind, &Range<usize>)> {
-    [
-        ProbeKind::Startup,
-        ProbeKind::Readiness,
-        ProbeKind::Liveness,
-    ]
-    .into_iter()
-    .filter_map(|kind| Some((kind, &own(table, kind).or(table.probe.as_ref())?.key)))
-    .collect()
+    [ProbeKind::Startup, ProbeKind::Readiness, ProbeKind::Liveness]
+        .into_iter()
+        .filter_map(|kind| Some((kind, &own(table, kind).or(table.probe.as_ref())?.key)))
+        .collect()
 }
 
 /// What the manifest says of this probe alone.
@@ -61,17 +57,14 @@ pub(crate) fn lower(
 ) -> Option<Probes> {
     let name = around.name;
     let shared = table.probe.as_ref();
-    let shared_check =
-        shared.map(|probe| lower_check(&format!("services.{name}.probe"), probe, listen, problems));
+    let shared_check = shared.map(|probe| lower_check(&format!("services.{name}.probe"), probe, listen, problems));
     let shared_check = shared_check.flatten();
     let mut undecided = false;
     let mut one = |kind: ProbeKind, key: &str| {
         let path = format!("services.{name}.probes.{key}");
         let own = own(table, kind);
         let own_check = own.and_then(|probe| lower_check(&path, probe, listen, problems));
-        let check = own_check
-            .or_else(|| shared_check.clone())
-            .or_else(|| default_check(table, listen));
+        let check = own_check.or_else(|| shared_check.clone()).or_else(|| default_check(table, listen));
         undecided |= check.is_none();
         lower_timing(&path, kind, own, shared, check, problems)
     };
@@ -79,30 +72,20 @@ pub(crate) fn lower(
     let readiness = one(ProbeKind::Readiness, "readiness");
     let liveness = one(ProbeKind::Liveness, "liveness");
     if undecided && listen == Some(Listen::Fd) {
-        let message = format!(
-            "`services.{name}` runs a command that is passed its socket, so it must say how to probe it"
-        );
+        let message =
+            format!("`services.{name}` runs a command that is passed its socket, so it must say how to probe it");
         let mend = "add `probe = { sdk = true }` if the program uses Shoal's SDK, else `probe = { http = \"/…\" }`";
         problems.add(Code::BadProbe, around.key, message, mend);
     }
-    Some(Probes {
-        startup: startup?,
-        readiness: readiness?,
-        liveness: liveness?,
-    })
+    Some(Probes { startup: startup?, readiness: readiness?, liveness: liveness? })
 }
 
 /// How a service is asked that does not say how. A passed socket accepts connections whatever the program does, so a
 /// command that takes one has no default.
 fn default_check(table: &ServiceTable, listen: Option<Listen>) -> Option<ProbeCheck> {
-    let cargo = table
-        .run
-        .as_ref()
-        .is_some_and(|run| run.value.cargo.is_some());
+    let cargo = table.run.as_ref().is_some_and(|run| run.value.cargo.is_some());
     match listen? {
-        Listen::Fd => cargo.then_some(ProbeCheck::Sdk {
-            hang_after: HANG_AFTER,
-        }),
+        Listen::Fd => cargo.then_some(ProbeCheck::Sdk { hang_after: HANG_AFTER }),
         Listen::Port => Some(ProbeCheck::Tcp),
         Listen::None => Some(ProbeCheck::Process),
     }
@@ -116,31 +99,13 @@ fn lower_check(
     problems: &mut Problems,
 ) -> Option<ProbeCheck> {
     let table = &probe.value;
-    let hang_after = bounded(
-        &format!("{path}.hang-after"),
-        table.hang_after.as_ref(),
-        SECOND..=HOUR,
-        problems,
-    );
+    let hang_after = bounded(&format!("{path}.hang-after"), table.hang_after.as_ref(), SECOND..=HOUR, problems);
     let http = table.http.as_ref().map(|at| ("http", &at.span));
     let flag = |key, at: &Option<At<bool>>| at.as_ref().filter(|at| at.value).map(|_| key);
-    let flags = [
-        flag("tcp", &table.tcp),
-        flag("sdk", &table.sdk),
-        flag("process", &table.process),
-    ];
-    let named: Vec<&str> = http
-        .map(|(key, _)| key)
-        .into_iter()
-        .chain(flags.into_iter().flatten())
-        .collect();
+    let flags = [flag("tcp", &table.tcp), flag("sdk", &table.sdk), flag("process", &table.process)];
+    let named: Vec<&str> = http.map(|(key, _)| key).into_iter().chain(flags.into_iter().flatten()).collect();
     let problem = |what: String, mend: &str, problems: &mut Problems| {
-        problems.add(
-            Code::BadProbe,
-            &probe.span,
-            format!("`{path}` {what}"),
-            mend,
-        );
+        problems.add(Code::BadProbe, &probe.span, format!("`{path}` {what}"), mend);
         None
     };
     match (named.as_slice(), listen) {
@@ -149,9 +114,11 @@ fn lower_check(
             hang_after.map(|hang_after| ProbeCheck::Sdk { hang_after })
         }
         ([_, _, ..], _) => problem(format!("asks in several ways: {}", and_list(&named)), "keep one of them", problems),
-        ([asked], _) if hang_after.is_some() && *asked != "sdk" => {
-            problem(format!("has `hang-after`, which `{asked}` cannot know"), "remove it, or use `sdk = true`", problems)
-        }
+        ([asked], _) if hang_after.is_some() && *asked != "sdk" => problem(
+            format!("has `hang-after`, which `{asked}` cannot know"),
+            "remove it, or use `sdk = true`",
+            problems,
+        ),
         ([asked @ ("http" | "tcp")], Some(Listen::None)) => problem(
             format!("uses `{asked}`, but the service has `listen = \"none\"`"),
             "use `process = true`, or let the service listen",
@@ -171,22 +138,11 @@ fn lower_check(
 
 fn lower_http(path: &str, http: &At<String>, problems: &mut Problems) -> Option<ProbeCheck> {
     let text = &http.value;
-    if text.starts_with('/')
-        && text.bytes().all(|byte| byte.is_ascii_graphic())
-        && text.len() <= 1024
-    {
+    if text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic()) && text.len() <= 1024 {
         return Some(ProbeCheck::Http { path: text.clone() });
     }
-    let message = format!(
-        "`{path}.http` is {}, which is not an absolute path",
-        shown(text)
-    );
-    problems.add(
-        Code::BadProbe,
-        &http.span,
-        message,
-        "write a path such as `\"/health\"`, percent-encoded",
-    );
+    let message = format!("`{path}.http` is {}, which is not an absolute path", shown(text));
+    problems.add(Code::BadProbe, &http.span, message, "write a path such as `\"/health\"`, percent-encoded");
     None
 }
 
@@ -205,22 +161,12 @@ fn lower_timing(
     let tables = [own, shared.filter(|_| kind != ProbeKind::Startup)];
     let paths = [path.to_owned(), format!("{name}.probe")];
     // Each key is taken from the first table that has it, and named as it stands there.
-    let said = || {
-        tables
-            .iter()
-            .zip(&paths)
-            .filter_map(|(table, path)| Some((&table.as_ref()?.value, path)))
-    };
-    let period =
-        said().find_map(|(table, path)| Some((table.period.as_ref()?, format!("{path}.period"))));
-    let timeout =
-        said().find_map(|(table, path)| Some((table.timeout.as_ref()?, format!("{path}.timeout"))));
-    let failures = said()
-        .find_map(|(table, path)| Some((table.failures.as_ref()?, format!("{path}.failures"))));
-    let period =
-        period.and_then(|(at, path)| bounded(&path, Some(at), 10 * MILLISECOND..=HOUR, problems));
-    let timeout = timeout
-        .and_then(|(at, path)| bounded(&path, Some(at), 10 * MILLISECOND..=60 * SECOND, problems));
+    let said = || tables.iter().zip(&paths).filter_map(|(table, path)| Some((&table.as_ref()?.value, path)));
+    let period = said().find_map(|(table, path)| Some((table.period.as_ref()?, format!("{path}.period"))));
+    let timeout = said().find_map(|(table, path)| Some((table.timeout.as_ref()?, format!("{path}.timeout"))));
+    let failures = said().find_map(|(table, path)| Some((table.failures.as_ref()?, format!("{path}.failures"))));
+    let period = period.and_then(|(at, path)| bounded(&path, Some(at), 10 * MILLISECOND..=HOUR, problems));
+    let timeout = timeout.and_then(|(at, path)| bounded(&path, Some(at), 10 * MILLISECOND..=60 * SECOND, problems));
     let failures = failures.map(|(at, path)| lower_failures(&path, at, problems));
     Some(ProbeSettings {
         check: check?,
@@ -234,12 +180,7 @@ fn lower_failures(path: &str, failures: &At<Count>, problems: &mut Problems) -> 
     let count = failures.value.0;
     if !(1..=FAILURES_MAX).contains(&count) {
         let message = format!("`{path}` is {}", failures.value);
-        problems.add(
-            Code::BadProbe,
-            &failures.span,
-            message,
-            format!("write a number from 1 to {FAILURES_MAX}"),
-        );
+        problems.add(Code::BadProbe, &failures.span, message, format!("write a number from 1 to {FAILURES_MAX}"));
     }
     u32::try_from(count).unwrap_or(1)
 }

@@ -31,11 +31,7 @@ pub(crate) trait Read: Sized {
 }
 
 /// Reports that a value is not of the type that is read.
-pub(crate) fn wrong_type<T: Read>(
-    value: &Spanned<DeValue<'_>>,
-    path: &str,
-    problems: &mut Problems,
-) {
+pub(crate) fn wrong_type<T: Read>(value: &Spanned<DeValue<'_>>, path: &str, problems: &mut Problems) {
     let is = match value.get_ref() {
         DeValue::String(_) => "a text",
         DeValue::Integer(_) => "a whole number",
@@ -47,10 +43,7 @@ pub(crate) fn wrong_type<T: Read>(
     };
     let mend = match value.get_ref() {
         DeValue::Integer(integer) if T::KIND == <String as Read>::KIND => {
-            format!(
-                "put it in quotes: \"{}\"",
-                shown(&integer.to_string()).replace('`', "")
-            )
+            format!("put it in quotes: \"{}\"", shown(&integer.to_string()).replace('`', ""))
         }
         DeValue::String(text) if T::KIND == LIST => {
             format!("put it in brackets: [\"{}\"]", shown(text).replace('`', ""))
@@ -77,27 +70,14 @@ pub(crate) fn field<T: Read>(
     let path = join(parent.path, &name);
     let Some((key, value)) = table.get_key_value(name.as_str()) else {
         if let Some(example) = required {
-            let place = if parent.path.is_empty() {
-                "the manifest".to_owned()
-            } else {
-                format!("`{}`", parent.path)
-            };
+            let place = if parent.path.is_empty() { "the manifest".to_owned() } else { format!("`{}`", parent.path) };
             let message = format!("{place} lacks `{name}`");
-            problems.add(
-                Code::MissingKey,
-                &parent.span,
-                message,
-                format!("add `{example}`"),
-            );
+            problems.add(Code::MissingKey, &parent.span, message, format!("add `{example}`"));
         }
         return None;
     };
     let value_read = T::read(value, &path, problems)?;
-    Some(At {
-        key: key.span(),
-        span: value.span(),
-        value: value_read,
-    })
+    Some(At { key: key.span(), span: value.span(), value: value_read })
 }
 
 /// The table whose keys are read.
@@ -109,17 +89,9 @@ pub(crate) struct Parent<'a> {
 }
 
 /// Reports every key that is not among the known ones, which are written with `_` for `-`.
-pub(crate) fn unknown_keys(
-    table: &DeTable<'_>,
-    what: &str,
-    known: &[&str],
-    problems: &mut Problems,
-) {
+pub(crate) fn unknown_keys(table: &DeTable<'_>, what: &str, known: &[&str], problems: &mut Problems) {
     let known: Vec<String> = known.iter().map(|name| name.replace('_', "-")).collect();
-    for key in table
-        .keys()
-        .filter(|key| known.iter().all(|known| known != key.get_ref()))
-    {
+    for key in table.keys().filter(|key| known.iter().all(|known| known != key.get_ref())) {
         let message = format!("{} is not a key of {what}", shown(key.get_ref()));
         let mend = match closest(key.get_ref(), known.iter().map(String::as_str)) {
             Some(closest) => format!("did you mean `{closest}`?"),
@@ -137,11 +109,7 @@ pub(crate) fn join(path: &str, key: &str) -> String {
     } else {
         Cow::Owned(shown(key).replace('`', "\""))
     };
-    if path.is_empty() {
-        key.into_owned()
-    } else {
-        format!("{path}.{key}")
-    }
+    if path.is_empty() { key.into_owned() } else { format!("{path}.{key}") }
 }
 
 impl<T: JsonSchema> JsonSchema for At<T> {

@@ -26,20 +26,11 @@ pub(crate) fn check(manifest: &ManifestTable, problems: &mut Problems) {
     let Some(named) = &manifest.services else {
         return;
     };
-    let services: Services<'_> = named
-        .value
-        .0
-        .iter()
-        .map(|(name, at)| (name.as_str(), &at.value))
-        .collect();
+    let services: Services<'_> = named.value.0.iter().map(|(name, at)| (name.as_str(), &at.value)).collect();
     for (name, service) in &services {
         check_calls(name, service, &services, problems);
     }
-    if let Some(routes) = manifest
-        .gateway
-        .as_ref()
-        .and_then(|gateway| gateway.value.routes.as_ref())
-    {
+    if let Some(routes) = manifest.gateway.as_ref().and_then(|gateway| gateway.value.routes.as_ref()) {
         check_routes(&routes.value, &services, problems);
     }
     check_start_order(&services, problems);
@@ -53,21 +44,12 @@ fn calls_later(service: &ServiceTable) -> impl Iterator<Item = &At<String>> {
     service.calls_later.iter().flat_map(|calls| &calls.value)
 }
 
-fn check_calls(
-    name: &str,
-    service: &ServiceTable,
-    services: &Services<'_>,
-    problems: &mut Problems,
-) {
+fn check_calls(name: &str, service: &ServiceTable, services: &Services<'_>, problems: &mut Problems) {
     let mut seen: BTreeMap<&str, &Range<usize>> = BTreeMap::new();
     for callee in calls(service).chain(calls_later(service)) {
         let text = callee.value.as_str();
         if let Some(first) = seen.insert(text, &callee.span) {
-            let message = format!(
-                "`services.{}` lists {} twice among its calls",
-                quoteless(name),
-                shown(text)
-            );
+            let message = format!("`services.{}` lists {} twice among its calls", quoteless(name), shown(text));
             let mend = "keep it once, in `calls` or in `calls-later`";
             let diagnostic = Diagnostic::spanned(Code::ListedTwice, &callee.span, message, mend);
             problems.push(diagnostic.with_note(first, "first listed here"));
@@ -77,26 +59,15 @@ fn check_calls(
             problems.add(Code::CallsItself, &callee.span, message, mend);
         } else if let Some(target) = services.get(text) {
             if service::listen(target) == Some(Listen::None) {
-                let message = format!(
-                    "`services.{}` calls {}, which has `listen = \"none\"`",
-                    quoteless(name),
-                    shown(text)
-                );
+                let message =
+                    format!("`services.{}` calls {}, which has `listen = \"none\"`", quoteless(name), shown(text));
                 let mend = "let the callee listen, or remove the call";
                 problems.add(Code::DoesNotListen, &callee.span, message, mend);
             }
         } else {
-            let message = format!(
-                "`services.{}` calls {}, which the manifest does not declare",
-                quoteless(name),
-                shown(text)
-            );
-            problems.add(
-                Code::UnknownCallee,
-                &callee.span,
-                message,
-                declare(text, services),
-            );
+            let message =
+                format!("`services.{}` calls {}, which the manifest does not declare", quoteless(name), shown(text));
+            problems.add(Code::UnknownCallee, &callee.span, message, declare(text, services));
         }
     }
 }
@@ -107,23 +78,14 @@ fn quoteless(name: &str) -> String {
 
 /// What to do about a name that is not declared.
 fn declare(text: &str, services: &Services<'_>) -> String {
-    let table = text
-        .parse::<shoal_model::ServiceName>()
-        .map(|name| format!("`[services.{name}]`"));
-    let names: Vec<&str> = services
-        .keys()
-        .copied()
-        .filter(|name| name.len() <= 60)
-        .collect();
+    let table = text.parse::<shoal_model::ServiceName>().map(|name| format!("`[services.{name}]`"));
+    let names: Vec<&str> = services.keys().copied().filter(|name| name.len() <= 60).collect();
     match (closest(text, services.keys().copied()), table) {
         (Some(closest), Ok(table)) => {
             format!("did you mean `{closest}`? If not, declare it as {table}")
         }
         (Some(closest), Err(_)) => format!("did you mean `{closest}`?"),
-        (None, Ok(table)) => format!(
-            "declare it as {table}, or name a service that is declared: {}",
-            and_list(&names)
-        ),
+        (None, Ok(table)) => format!("declare it as {table}, or name a service that is declared: {}", and_list(&names)),
         (None, Err(_)) => format!("name a service that is declared: {}", and_list(&names)),
     }
 }
@@ -135,22 +97,11 @@ fn check_routes(routes: &[At<RouteTable>], services: &Services<'_>, problems: &m
             let text = target.value.as_str();
             match services.get(text) {
                 None => {
-                    let message = format!(
-                        "a route leads to {}, which the manifest does not declare",
-                        shown(text)
-                    );
-                    problems.add(
-                        Code::RouteToNowhere,
-                        &target.span,
-                        message,
-                        declare(text, services),
-                    );
+                    let message = format!("a route leads to {}, which the manifest does not declare", shown(text));
+                    problems.add(Code::RouteToNowhere, &target.span, message, declare(text, services));
                 }
                 Some(service) if service::listen(service) == Some(Listen::None) => {
-                    let message = format!(
-                        "a route leads to {}, which has `listen = \"none\"`",
-                        shown(text)
-                    );
+                    let message = format!("a route leads to {}, which has `listen = \"none\"`", shown(text));
                     let mend = "let the service listen, or remove the route";
                     problems.add(Code::DoesNotListen, &target.span, message, mend);
                 }
@@ -164,16 +115,9 @@ fn check_routes(routes: &[At<RouteTable>], services: &Services<'_>, problems: &m
         let Some(matched) = route_path(path, &mut Problems::default()) else {
             continue;
         };
-        let host = route
-            .value
-            .host
-            .as_ref()
-            .map(|host| host.value.to_ascii_lowercase());
+        let host = route.value.host.as_ref().map(|host| host.value.to_ascii_lowercase());
         if let Some(first) = seen.insert((host, matched), &path.span) {
-            let message = format!(
-                "a route with the path {} and the same host is there already",
-                shown(&path.value)
-            );
+            let message = format!("a route with the path {} and the same host is there already", shown(&path.value));
             let mend = "remove one of the two, or give one a `host` or a longer path";
             let diagnostic = Diagnostic::spanned(Code::DuplicateRoute, &path.span, message, mend);
             problems.push(diagnostic.with_note(first, "the first is here"));
@@ -230,49 +174,26 @@ fn check_start_order(services: &Services<'_>, problems: &mut Problems) {
 }
 
 fn step<'a>(name: &'a str, by: Option<&'a At<String>>, services: &Services<'a>) -> Step<'a> {
-    let mut callees: Vec<_> = services
-        .get(name)
-        .into_iter()
-        .flat_map(|service| calls(service))
-        .collect();
+    let mut callees: Vec<_> = services.get(name).into_iter().flat_map(|service| calls(service)).collect();
     callees.reverse();
     Step { name, callees, by }
 }
 
 fn report_cycle(way: &[Step<'_>], closing: &At<String>, problems: &mut Problems) {
-    let first = way
-        .iter()
-        .position(|step| step.name == closing.value)
-        .unwrap_or(0);
+    let first = way.iter().position(|step| step.name == closing.value).unwrap_or(0);
     let cycle = &way[first..];
-    let mut names: Vec<String> = cycle
-        .iter()
-        .take(CYCLE_SHOWN_MAX)
-        .map(|step| shown(step.name))
-        .collect();
+    let mut names: Vec<String> = cycle.iter().take(CYCLE_SHOWN_MAX).map(|step| shown(step.name)).collect();
     if cycle.len() > CYCLE_SHOWN_MAX {
         names.push(format!("… {} more …", cycle.len() - CYCLE_SHOWN_MAX));
     }
     names.push(shown(&closing.value));
-    let message = format!(
-        "each of these services waits for the next one to start: {}",
-        names.join(" → ")
-    );
+    let message = format!("each of these services waits for the next one to start: {}", names.join(" → "));
     let mend = "move the call that is not needed at the start from `calls` to `calls-later`: \
                 it stays allowed, and the caller no longer waits for it";
     let mut diagnostic = Diagnostic::spanned(Code::StartCycle, &closing.span, message, mend);
-    let waits =
-        |caller: &str, callee: &str| format!("{} waits for {}", shown(caller), shown(callee));
+    let waits = |caller: &str, callee: &str| format!("{} waits for {}", shown(caller), shown(callee));
     for pair in cycle.windows(2).take(CYCLE_SHOWN_MAX) {
-        if let [
-            caller,
-            Step {
-                name,
-                by: Some(call),
-                ..
-            },
-        ] = pair
-        {
+        if let [caller, Step { name, by: Some(call), .. }] = pair {
             diagnostic = diagnostic.with_note(&call.span, waits(caller.name, name));
         }
     }

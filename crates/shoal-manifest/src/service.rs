@@ -43,10 +43,7 @@ pub(crate) fn lower(
     problems: &mut Problems,
 ) -> Option<Service> {
     keep_places(around.name, table, spans);
-    let run = table
-        .run
-        .as_ref()
-        .and_then(|run| lower_run(around.name, run, spans, problems));
+    let run = table.run.as_ref().and_then(|run| lower_run(around.name, run, spans, problems));
     let listen = listen(table);
     let probes = probes::lower(around, table, listen, problems);
     let calls: BTreeSet<ServiceName> = callees(&table.calls);
@@ -66,20 +63,14 @@ pub(crate) fn lower(
         owner: table.owner.as_ref().map(|owner| owner.value.clone()),
         source,
         run: run?,
-        contract: table
-            .contract
-            .as_ref()
-            .map(|contract| absolute(around.folder, &contract.value)),
+        contract: table.contract.as_ref().map(|contract| absolute(around.folder, &contract.value)),
         replicas,
         listen: listen?,
         after: calls.clone(),
         calls: &calls | &callees(&table.calls_later),
-        database: table
-            .database
-            .as_ref()
-            .map(|database| match database.value {
-                DatabaseWord::Sqlite => Database::Sqlite,
-            }),
+        database: table.database.as_ref().map(|database| match database.value {
+            DatabaseWord::Sqlite => Database::Sqlite,
+        }),
         env,
         settings,
         probes: probes?,
@@ -89,10 +80,7 @@ pub(crate) fn lower(
 
 /// The names in a list of callees that are names at all; the others are reported as not declared.
 pub(crate) fn callees(list: &Option<At<Vec<At<String>>>>) -> BTreeSet<ServiceName> {
-    list.iter()
-        .flat_map(|list| &list.value)
-        .filter_map(|callee| callee.value.parse().ok())
-        .collect()
+    list.iter().flat_map(|list| &list.value).filter_map(|callee| callee.value.parse().ok()).collect()
 }
 
 fn keep_places(name: &ServiceName, table: &ServiceTable, spans: &mut SourceMap) {
@@ -103,43 +91,18 @@ fn keep_places(name: &ServiceName, table: &ServiceTable, spans: &mut SourceMap) 
     };
     keep(
         ServicePart::Source,
-        table
-            .source
-            .as_ref()
-            .map(|at| at.value.path.as_ref().map_or(&at.span, |path| &path.span)),
+        table.source.as_ref().map(|at| at.value.path.as_ref().map_or(&at.span, |path| &path.span)),
     );
-    keep(
-        ServicePart::Contract,
-        table.contract.as_ref().map(|at| &at.span),
-    );
-    keep(
-        ServicePart::Replicas,
-        table.replicas.as_ref().map(|at| &at.span),
-    );
-    keep(
-        ServicePart::Listen,
-        table.listen.as_ref().map(|at| &at.span),
-    );
-    keep(
-        ServicePart::Database,
-        table.database.as_ref().map(|at| &at.span),
-    );
-    keep(
-        ServicePart::Settings,
-        table.settings.as_ref().map(|at| &at.key),
-    );
-    keep(
-        ServicePart::DrainTimeout,
-        table.drain_timeout.as_ref().map(|at| &at.span),
-    );
+    keep(ServicePart::Contract, table.contract.as_ref().map(|at| &at.span));
+    keep(ServicePart::Replicas, table.replicas.as_ref().map(|at| &at.span));
+    keep(ServicePart::Listen, table.listen.as_ref().map(|at| &at.span));
+    keep(ServicePart::Database, table.database.as_ref().map(|at| &at.span));
+    keep(ServicePart::Settings, table.settings.as_ref().map(|at| &at.key));
+    keep(ServicePart::DrainTimeout, table.drain_timeout.as_ref().map(|at| &at.span));
     for (kind, at) in probes::places(table) {
         keep(ServicePart::Probe(kind), Some(at));
     }
-    for callee in [&table.calls, &table.calls_later]
-        .into_iter()
-        .flatten()
-        .flat_map(|list| &list.value)
-    {
+    for callee in [&table.calls, &table.calls_later].into_iter().flatten().flat_map(|list| &list.value) {
         if let Ok(name) = callee.value.parse() {
             keep(ServicePart::Call(name), Some(&callee.span));
         }
@@ -154,41 +117,24 @@ fn check_sentences(name: &ServiceName, table: &ServiceTable, problems: &mut Prob
         if let Some(at) = at
             && at.value.chars().nth(SENTENCE_MAX).is_some()
         {
-            let message =
-                format!("`services.{name}.{key}` has more than {SENTENCE_MAX} characters");
+            let message = format!("`services.{name}.{key}` has more than {SENTENCE_MAX} characters");
             problems.add(Code::PastLimit, &at.span, message, "say it in one sentence");
         }
     }
 }
 
-fn lower_source(
-    around: &Surroundings<'_>,
-    table: &ServiceTable,
-    problems: &mut Problems,
-) -> Source {
+fn lower_source(around: &Surroundings<'_>, table: &ServiceTable, problems: &mut Problems) -> Source {
     let source = table.source.as_ref().map(|source| &source.value);
     if let Some(git) = source.and_then(|source| source.git.as_ref().or(source.rev.as_ref())) {
-        let message = format!(
-            "`services.{}.source` names a Git repository, which is not supported yet",
-            around.name
-        );
+        let message = format!("`services.{}.source` names a Git repository, which is not supported yet", around.name);
         let mend = "clone the repository yourself and name its folder: `source = { path = \"…\" }`";
         problems.add(Code::SourceNotSupported, &git.span, message, mend);
     }
-    let path = source
-        .and_then(|source| source.path.as_ref())
-        .map_or("", |path| path.value.as_str());
-    Source {
-        path: absolute(around.folder, path),
-    }
+    let path = source.and_then(|source| source.path.as_ref()).map_or("", |path| path.value.as_str());
+    Source { path: absolute(around.folder, path) }
 }
 
-fn lower_run(
-    name: &ServiceName,
-    run: &At<RunTable>,
-    spans: &mut SourceMap,
-    problems: &mut Problems,
-) -> Option<Run> {
+fn lower_run(name: &ServiceName, run: &At<RunTable>, spans: &mut SourceMap, problems: &mut Problems) -> Option<Run> {
     spans.set(Place::of(name, ServicePart::Run), &run.span);
     let mend = "write `run = { cargo = \"package\" }` or `run = { command = [\"program\", \"argument\"] }`";
     match (&run.value.cargo, &run.value.command) {
@@ -198,11 +144,7 @@ fn lower_run(
         }
         (None, Some(command)) => {
             let part = |index| {
-                if index == 0 {
-                    ServicePart::Program
-                } else {
-                    ServicePart::Argument(index)
-                }
+                if index == 0 { ServicePart::Program } else { ServicePart::Argument(index) }
             };
             for (index, word) in command.value.iter().enumerate() {
                 spans.set(Place::of(name, part(index)), &word.span);
@@ -217,11 +159,7 @@ fn lower_run(
         (None, None) => {
             // A key that is there but was not understood, or is not known, has been reported already.
             let message = format!("`services.{name}.run` says neither `cargo` nor `command`");
-            if problems
-                .kept
-                .iter()
-                .all(|problem| problem.span().is_none_or(|span| !within(span, &run.span)))
-            {
+            if problems.kept.iter().all(|problem| problem.span().is_none_or(|span| !within(span, &run.span))) {
                 problems.add(Code::BadRun, &run.span, message, mend);
             }
             None
@@ -236,61 +174,30 @@ fn within(inner: &Range<usize>, outer: &Range<usize>) -> bool {
 /// Cargo's own rule for package names, which also keeps one from being taken for an option.
 fn lower_package(name: &ServiceName, package: &At<String>, problems: &mut Problems) -> Option<Run> {
     let text = package.value.as_str();
-    let allowed =
-        |character: char| character.is_ascii_alphanumeric() || character == '-' || character == '_';
+    let allowed = |character: char| character.is_ascii_alphanumeric() || character == '-' || character == '_';
     if text.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
         && text.chars().all(allowed)
         && text.len() <= 100
     {
         return Some(Run::Cargo(package.value.clone()));
     }
-    let message = format!(
-        "`services.{name}.run.cargo` is {}, which is not the name of a Cargo package",
-        shown(text)
-    );
-    problems.add(
-        Code::BadRun,
-        &package.span,
-        message,
-        "write the `name` from the package's `Cargo.toml`",
-    );
+    let message = format!("`services.{name}.run.cargo` is {}, which is not the name of a Cargo package", shown(text));
+    problems.add(Code::BadRun, &package.span, message, "write the `name` from the package's `Cargo.toml`");
     None
 }
 
-fn lower_command(
-    name: &ServiceName,
-    command: &At<Vec<At<String>>>,
-    problems: &mut Problems,
-) -> Option<Run> {
+fn lower_command(name: &ServiceName, command: &At<Vec<At<String>>>, problems: &mut Problems) -> Option<Run> {
     let (span, what) = match command.value.first() {
         None => (&command.span, "is empty"),
-        Some(program) if program.value.trim().is_empty() => {
-            (&program.span, "has no program as its first text")
-        }
+        Some(program) if program.value.trim().is_empty() => (&program.span, "has no program as its first text"),
         Some(_) => {
-            return Some(Run::Command(
-                command
-                    .value
-                    .iter()
-                    .map(|word| word.value.clone())
-                    .collect(),
-            ));
+            return Some(Run::Command(command.value.iter().map(|word| word.value.clone()).collect()));
         }
     };
     // An entry that is not a text was dropped, and reported.
-    if problems.kept.iter().all(|problem| {
-        problem
-            .span()
-            .is_none_or(|span| !within(span, &command.span))
-    }) {
-        let mend =
-            "name the program first, then its arguments: `command = [\"node\", \"server.js\"]`";
-        problems.add(
-            Code::BadRun,
-            span,
-            format!("`services.{name}.run.command` {what}"),
-            mend,
-        );
+    if problems.kept.iter().all(|problem| problem.span().is_none_or(|span| !within(span, &command.span))) {
+        let mend = "name the program first, then its arguments: `command = [\"node\", \"server.js\"]`";
+        problems.add(Code::BadRun, span, format!("`services.{name}.run.command` {what}"), mend);
     }
     None
 }
@@ -298,35 +205,18 @@ fn lower_command(
 /// How the service listens, by its own word or by how it runs; `None` when that is not known.
 pub(crate) fn listen(table: &ServiceTable) -> Option<Listen> {
     match &table.listen {
-        Some(At {
-            value: ListenWord::Fd,
-            ..
-        }) => Some(Listen::Fd),
-        Some(At {
-            value: ListenWord::Port,
-            ..
-        }) => Some(Listen::Port),
-        Some(At {
-            value: ListenWord::None,
-            ..
-        }) => Some(Listen::None),
+        Some(At { value: ListenWord::Fd, .. }) => Some(Listen::Fd),
+        Some(At { value: ListenWord::Port, .. }) => Some(Listen::Port),
+        Some(At { value: ListenWord::None, .. }) => Some(Listen::None),
         None => {
             let run = &table.run.as_ref()?.value;
-            let by_run = if run.cargo.is_some() {
-                Listen::Fd
-            } else {
-                Listen::Port
-            };
+            let by_run = if run.cargo.is_some() { Listen::Fd } else { Listen::Port };
             (run.cargo.is_some() || run.command.is_some()).then_some(by_run)
         }
     }
 }
 
-fn lower_replicas(
-    name: &ServiceName,
-    replicas: Option<&At<ReplicasValue>>,
-    problems: &mut Problems,
-) -> Replicas {
+fn lower_replicas(name: &ServiceName, replicas: Option<&At<ReplicasValue>>, problems: &mut Problems) -> Replicas {
     let path = format!("services.{name}.replicas");
     let any = Replicas { min: 1, max: Replicas::MOST, target_concurrency: None };
     match replicas.map(|at| (&at.span, &at.value)) {
@@ -347,8 +237,7 @@ fn lower_bounds(path: &str, bounds: &ReplicasTable, problems: &mut Problems) -> 
     let most = i64::from(Replicas::MOST);
     let max = number("max", &bounds.max, 0, most).unwrap_or(Replicas::MOST);
     let min = number("min", &bounds.min, 0, most).unwrap_or(max.min(1));
-    let target_concurrency =
-        number("target-concurrency", &bounds.target_concurrency, 1, CONCURRENCY_MAX);
+    let target_concurrency = number("target-concurrency", &bounds.target_concurrency, 1, CONCURRENCY_MAX);
     if let Some(at) = bounds.min.as_ref().filter(|_| min > max) {
         let message = format!("`{path}` has a `min` of {min}, more than its `max` of {max}");
         problems.add(Code::BadReplicas, &at.span, message, "lower `min` or raise `max`");
@@ -357,13 +246,7 @@ fn lower_bounds(path: &str, bounds: &ReplicasTable, problems: &mut Problems) -> 
 }
 
 /// A number that must lie within bounds; the nearest that does, after a problem was reported.
-fn count(
-    path: &str,
-    span: &Range<usize>,
-    count: Count,
-    bounds: RangeInclusive<i64>,
-    problems: &mut Problems,
-) -> u32 {
+fn count(path: &str, span: &Range<usize>, count: Count, bounds: RangeInclusive<i64>, problems: &mut Problems) -> u32 {
     let (least, most) = (*bounds.start(), *bounds.end());
     if !bounds.contains(&count.0) {
         let mend = format!("write a number from {least} to {most}");
@@ -383,12 +266,7 @@ pub(crate) fn bounded(
     if !bounds.contains(&at.value.0) {
         let (least, most) = (TimeSpan(*bounds.start()), TimeSpan(*bounds.end()));
         let message = format!("`{path}` is {}, which is out of range", at.value);
-        problems.add(
-            Code::BadDuration,
-            &at.span,
-            message,
-            format!("write a time from `\"{least}\"` to `\"{most}\"`"),
-        );
+        problems.add(Code::BadDuration, &at.span, message, format!("write a time from `\"{least}\"` to `\"{most}\"`"));
     }
     Some(at.value.0)
 }

@@ -28,26 +28,13 @@ impl Read for String {
             return None;
         };
         if text.len() > TEXT_MAX {
-            let message = format!(
-                "`{path}` has {} bytes, at most {TEXT_MAX} are allowed",
-                text.len()
-            );
-            problems.add(
-                Code::PastLimit,
-                &value.span(),
-                message,
-                "keep long texts in a file of the service",
-            );
+            let message = format!("`{path}` has {} bytes, at most {TEXT_MAX} are allowed", text.len());
+            problems.add(Code::PastLimit, &value.span(), message, "keep long texts in a file of the service");
             return None;
         }
         if text.contains('\0') {
             let message = format!("`{path}` holds a NUL character");
-            problems.add(
-                Code::NulCharacter,
-                &value.span(),
-                message,
-                "remove `\\u0000`: no program can be given one",
-            );
+            problems.add(Code::NulCharacter, &value.span(), message, "remove `\\u0000`: no program can be given one");
             return None;
         }
         Some(text.to_string())
@@ -91,14 +78,8 @@ impl Read for Count {
         };
         let digits = integer.as_str();
         // More digits than an i64 holds are as far past every bound as its ends are.
-        let end = if digits.starts_with('-') {
-            i64::MIN
-        } else {
-            i64::MAX
-        };
-        Some(Self(
-            i64::from_str_radix(digits, integer.radix()).unwrap_or(end),
-        ))
+        let end = if digits.starts_with('-') { i64::MIN } else { i64::MAX };
+        Some(Self(i64::from_str_radix(digits, integer.radix()).unwrap_or(end)))
     }
 }
 
@@ -130,22 +111,13 @@ impl<T: Read> Read for Vec<At<T>> {
         }
         let read = |(index, item): (usize, &Spanned<DeValue<'_>>)| {
             let value = T::read(item, &format!("{path}[{index}]"), problems)?;
-            Some(At {
-                key: item.span(),
-                span: item.span(),
-                value,
-            })
+            Some(At { key: item.span(), span: item.span(), value })
         };
         Some(items.iter().enumerate().filter_map(read).collect())
     }
 }
 
-fn too_many(
-    count: usize,
-    value: &Spanned<DeValue<'_>>,
-    path: &str,
-    problems: &mut Problems,
-) -> bool {
+fn too_many(count: usize, value: &Spanned<DeValue<'_>>, path: &str, problems: &mut Problems) -> bool {
     if count > ENTRIES_MAX {
         let message = format!("`{path}` has {count} entries, at most {ENTRIES_MAX} are allowed");
         problems.add(Code::PastLimit, &value.span(), message, "remove entries");
@@ -172,20 +144,9 @@ impl<T: Read> Read for Named<T> {
         let read = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
             // What a thing lacks is shown at its name, which is shorter than the whole of it and never elsewhere.
             let named = Spanned::new(key.span(), value.get_ref().clone());
-            let place = if value.get_ref().is_table() {
-                &named
-            } else {
-                value
-            };
+            let place = if value.get_ref().is_table() { &named } else { value };
             let read = T::read(place, &join(path, key.get_ref()), problems)?;
-            Some((
-                key.get_ref().to_string(),
-                At {
-                    key: key.span(),
-                    span: value.span(),
-                    value: read,
-                },
-            ))
+            Some((key.get_ref().to_string(), At { key: key.span(), span: value.span(), value: read }))
         };
         Some(Self(table.iter().filter_map(read).collect()))
     }
@@ -221,9 +182,7 @@ impl TimeSpan {
             "h" => 60 * 60 * 1000,
             _ => return None,
         };
-        Some(Self(Duration::from_millis(
-            number.checked_mul(milliseconds)?,
-        )))
+        Some(Self(Duration::from_millis(number.checked_mul(milliseconds)?)))
     }
 }
 
@@ -231,14 +190,8 @@ impl fmt::Display for TimeSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let milliseconds = self.0.as_millis();
         let units = [(60 * 60 * 1000, "h"), (60 * 1000, "m"), (1000, "s")];
-        let exact = units
-            .into_iter()
-            .find(|(unit, _)| milliseconds >= *unit && milliseconds.is_multiple_of(*unit));
-        let (unit, name) = exact.unwrap_or(if milliseconds == 0 {
-            (1, "s")
-        } else {
-            (1, "ms")
-        });
+        let exact = units.into_iter().find(|(unit, _)| milliseconds >= *unit && milliseconds.is_multiple_of(*unit));
+        let (unit, name) = exact.unwrap_or(if milliseconds == 0 { (1, "s") } else { (1, "ms") });
         write!(f, "{}{name}", milliseconds / unit)
     }
 }
@@ -255,8 +208,7 @@ impl Read for TimeSpan {
         let span = Self::parse(text);
         if span.is_none() {
             let message = format!("`{path}` is {}, which is not a span of time", shown(text));
-            let mend =
-                "write a whole number and a unit: `\"500ms\"`, `\"10s\"`, `\"2m\"` or `\"1h\"`";
+            let mend = "write a whole number and a unit: `\"500ms\"`, `\"10s\"`, `\"2m\"` or `\"1h\"`";
             problems.add(Code::BadDuration, &value.span(), message, mend);
         }
         span
@@ -314,10 +266,7 @@ fn json_table(
     problems: &mut Problems,
 ) -> Option<serde_json::Map<String, serde_json::Value>> {
     let entry = |(key, value): (&Spanned<Cow<'_, str>>, &Spanned<DeValue<'_>>)| {
-        Some((
-            key.get_ref().to_string(),
-            json(value, &join(path, key.get_ref()), problems)?,
-        ))
+        Some((key.get_ref().to_string(), json(value, &join(path, key.get_ref()), problems)?))
     };
     // All of them are read before a problem counts, so that each is told.
     let entries: Vec<_> = table.iter().map(entry).collect();
@@ -325,11 +274,7 @@ fn json_table(
 }
 
 /// The value as JSON; dates become texts. The parser limits how deep values nest.
-fn json(
-    value: &Spanned<DeValue<'_>>,
-    path: &str,
-    problems: &mut Problems,
-) -> Option<serde_json::Value> {
+fn json(value: &Spanned<DeValue<'_>>, path: &str, problems: &mut Problems) -> Option<serde_json::Value> {
     let number = match value.get_ref() {
         DeValue::String(text) => return Some(text.to_string().into()),
         DeValue::Boolean(boolean) => return Some((*boolean).into()),
@@ -338,28 +283,16 @@ fn json(
             return json_table(table, path, problems).map(serde_json::Value::Object);
         }
         DeValue::Array(items) => {
-            let items: Vec<_> = items
-                .iter()
-                .map(|item| json(item, path, problems))
-                .collect();
-            return items
-                .into_iter()
-                .collect::<Option<_>>()
-                .map(serde_json::Value::Array);
+            let items: Vec<_> = items.iter().map(|item| json(item, path, problems)).collect();
+            return items.into_iter().collect::<Option<_>>().map(serde_json::Value::Array);
         }
-        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-            .ok()
-            .map(serde_json::Number::from),
-        DeValue::Float(float) => float
-            .as_str()
-            .parse()
-            .ok()
-            .and_then(serde_json::Number::from_f64),
+        DeValue::Integer(integer) => {
+            i64::from_str_radix(integer.as_str(), integer.radix()).ok().map(serde_json::Number::from)
+        }
+        DeValue::Float(float) => float.as_str().parse().ok().and_then(serde_json::Number::from_f64),
     };
     if number.is_none() {
-        let message = format!(
-            "`{path}` is a number that JSON, in which settings are handed over, cannot hold"
-        );
+        let message = format!("`{path}` is a number that JSON, in which settings are handed over, cannot hold");
         let mend = "use a smaller number, or put it in quotes";
         problems.add(Code::PastLimit, &value.span(), message, mend);
     }
@@ -373,28 +306,12 @@ mod tests {
 
     #[test]
     fn spans_of_time_need_a_unit() {
-        assert_eq!(
-            TimeSpan::parse("500ms"),
-            Some(TimeSpan(Duration::from_millis(500)))
-        );
-        assert_eq!(
-            TimeSpan::parse("2m"),
-            Some(TimeSpan(Duration::from_secs(120)))
-        );
+        assert_eq!(TimeSpan::parse("500ms"), Some(TimeSpan(Duration::from_millis(500))));
+        assert_eq!(TimeSpan::parse("2m"), Some(TimeSpan(Duration::from_secs(120))));
         for text in ["0s", "250ms", "90s", "5m", "2h"] {
             assert_eq!(TimeSpan::parse(text).unwrap().to_string(), text);
         }
-        for wrong in [
-            "",
-            "10",
-            "s",
-            "-1s",
-            "1.5s",
-            "1 s",
-            "10S",
-            "99999999999999999h",
-            "1é",
-        ] {
+        for wrong in ["", "10", "s", "-1s", "1.5s", "1 s", "10S", "99999999999999999h", "1é"] {
             assert_eq!(TimeSpan::parse(wrong), None, "{wrong}");
         }
     }

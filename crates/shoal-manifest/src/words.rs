@@ -9,11 +9,7 @@ use std::collections::BTreeSet;
 /// A text of the manifest in back quotes, shortened, and without characters that would disturb a terminal.
 pub(crate) fn shown(text: &str) -> String {
     const LENGTH_MAX: usize = 60;
-    let mut short: String = text
-        .chars()
-        .take(LENGTH_MAX)
-        .flat_map(char::escape_debug)
-        .collect();
+    let mut short: String = text.chars().take(LENGTH_MAX).flat_map(char::escape_debug).collect();
     short = short.replace("\\\"", "\"").replace("\\'", "'");
     if text.chars().nth(LENGTH_MAX).is_some() {
         short.push('…');
@@ -31,19 +27,13 @@ pub(crate) fn closest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     let distance = |known: &str| strsim::damerau_levenshtein(&word, known);
     let allowed = |known: &str| known.len().max(word.chars().count()).div_ceil(3);
     let near = known.into_iter().map(|known| (distance(known), known));
-    near.filter(|(distance, known)| *distance <= allowed(known))
-        .min()
-        .map(|(_, known)| known)
+    near.filter(|(distance, known)| *distance <= allowed(known)).min().map(|(_, known)| known)
 }
 
 /// `one`, `two` and `three`; of very many only the first.
 pub(crate) fn and_list<T: std::fmt::Display>(words: &[T]) -> String {
     const LISTED_MAX: usize = 30;
-    let mut quoted: Vec<String> = words
-        .iter()
-        .take(LISTED_MAX)
-        .map(|word| format!("`{word}`"))
-        .collect();
+    let mut quoted: Vec<String> = words.iter().take(LISTED_MAX).map(|word| format!("`{word}`")).collect();
     if words.len() > LISTED_MAX {
         quoted.push(format!("{} more", words.len() - LISTED_MAX));
     }
@@ -55,11 +45,7 @@ pub(crate) fn and_list<T: std::fmt::Display>(words: &[T]) -> String {
 }
 
 /// Reports what the TOML parser found; true when the tree it left is not to be trusted.
-pub(crate) fn report_syntax(
-    errors: &[toml::de::Error],
-    text: &str,
-    problems: &mut Problems,
-) -> bool {
+pub(crate) fn report_syntax(errors: &[toml::de::Error], text: &str, problems: &mut Problems) -> bool {
     // Finding a line costs a walk through the text, so that only so many can be looked at.
     const LOOKED_AT_MAX: usize = 200;
     let is_duplicate = |error: &toml::de::Error| error.message() == "duplicate key";
@@ -77,14 +63,8 @@ pub(crate) fn report_syntax(
                 continue;
             }
             let key = text.get(span.clone()).unwrap_or_default();
-            let mend =
-                "keep one of the two; a table such as `[services.basket]` may be opened only once";
-            problems.add(
-                Code::DuplicateKey,
-                &span,
-                format!("{} is given twice", shown(key)),
-                mend,
-            );
+            let mend = "keep one of the two; a table such as `[services.basket]` may be opened only once";
+            problems.add(Code::DuplicateKey, &span, format!("{} is given twice", shown(key)), mend);
         } else if lines.insert(line) {
             // One slip makes the parser stumble several times on the same line; the first says it best.
             let message = format!("this is not TOML: {}", error.message());
@@ -97,13 +77,8 @@ pub(crate) fn report_syntax(
 
 /// The line of the `[table]` that the byte is in or under.
 fn header_line(text: &str, byte: usize) -> Option<usize> {
-    let line_end = text[byte..]
-        .find('\n')
-        .map_or(text.len(), |length| byte + length);
-    let header = text[..line_end]
-        .rfind("\n[")
-        .map(|newline| newline + 1)
-        .or(text.starts_with('[').then_some(0))?;
+    let line_end = text[byte..].find('\n').map_or(text.len(), |length| byte + length);
+    let header = text[..line_end].rfind("\n[").map(|newline| newline + 1).or(text.starts_with('[').then_some(0))?;
     Some(position(text, header).0)
 }
 

@@ -53,6 +53,7 @@ pub(crate) struct Stat {
     pub(crate) pid: u32,
     state: u8,
     pub(crate) parent: u32,
+    pub(crate) group: u32,
     pub(crate) session: u32,
     /// Clock ticks of processor time, its own and that of children it has waited for.
     pub(crate) ticks: u64,
@@ -116,6 +117,7 @@ fn parse_stat(text: &[u8]) -> Option<Stat> {
         pid,
         state: *fields.first()?.as_bytes().first()?,
         parent: u32::try_from(number(1)?).ok()?,
+        group: u32::try_from(number(2)?).ok()?,
         // Negative for a process without a session, which none of ours is.
         session: fields.get(3)?.parse::<i64>().ok().and_then(|session| u32::try_from(session).ok()).unwrap_or(0),
         ticks: number(11)? + number(12)? + number(13)? + number(14)?,

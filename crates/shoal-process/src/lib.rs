@@ -21,6 +21,7 @@ mod lock;
 mod probe;
 mod record;
 mod replica;
+mod reporter;
 mod runtime;
 mod sockets;
 mod usage;

@@ -6,6 +6,7 @@
 //!
 //! Never: reads more than a bounded part of an answer, or waits longer than the probe's timeout.
 
+use crate::reporter::Reporter;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
@@ -15,7 +16,6 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 /// How soon a replica that starts is asked again at first; each time half as long again, up to the period.
@@ -42,15 +42,15 @@ enum Answer {
 }
 
 /// Asks until dropped.
-pub(crate) async fn run(target: Target, probes: Probes, observations: mpsc::Sender<Observation>) {
-    let prober = Prober { target, observations };
+pub(crate) async fn run(target: Target, probes: Probes, reporter: Reporter) {
+    let prober = Prober { target, reporter };
     prober.start(&probes.startup).await;
     prober.watch(&probes.readiness, &probes.liveness).await;
 }
 
 struct Prober {
     target: Target,
-    observations: mpsc::Sender<Observation>,
+    reporter: Reporter,
 }
 
 impl Prober {
@@ -111,8 +111,7 @@ impl Prober {
 
     async fn report(&self, kind: ProbeKind, outcome: ProbeOutcome) {
         let observation = Observation::ProbeFinished { replica: self.target.replica.clone(), kind, outcome };
-        // Nobody listens any more when the runtime is being dropped.
-        let _ = self.observations.send(observation).await;
+        self.reporter.report(observation).await;
     }
 
     async fn ask(&self, settings: &ProbeSettings) -> Result<Answer, String> {

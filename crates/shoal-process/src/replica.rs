@@ -255,7 +255,7 @@ impl Task {
         }
         let target =
             Target { replica: self.name.clone(), address: record.address.clone(), health: record.health.clone() };
-        let probing = probe::run(target, record.probes.clone(), self.shared.observations.clone());
+        let probing = probe::run(target, record.probes.clone(), self.shared.reporter.clone());
         self.life.send_replace(Life::Running(Arc::new(record)));
         self.report().await;
         self.probes = Some(Probing(tokio::spawn(probing).abort_handle()));
@@ -335,8 +335,7 @@ impl Task {
             Life::Ended(ended) => ReplicaLife::Exited { exit: ended.exit.clone(), at: ended.at, log: self.log.clone() },
         };
         let observation = Observation::ReplicaChanged { replica: self.name.clone(), life };
-        // Nobody listens any more when the supervisor is ending.
-        let _ = self.shared.observations.send(observation).await;
+        self.shared.reporter.report(observation).await;
     }
 
     fn record(&self) -> Option<Arc<Record>> {

@@ -6,6 +6,7 @@ use crate::error::ProcessError;
 use crate::folders::{self, Folders};
 use crate::ports::Ports;
 use crate::replica::{Begin, Command, Life, Task};
+use crate::reporter::Reporter;
 use crate::usage::{self, Usage};
 use crate::{identity, leftovers};
 use shoal_model::{Action, ActionId, ActionKind, Exit, Observation, ReplicaLife, ReplicaName};
@@ -46,7 +47,7 @@ pub(crate) struct Shared {
     pub(crate) shoal: PathBuf,
     pub(crate) folders: Folders,
     pub(crate) ports: Ports,
-    pub(crate) observations: mpsc::Sender<Observation>,
+    pub(crate) reporter: Reporter,
 }
 
 /// Runs replicas as processes. A cheap handle; when the last is dropped, replicas go on without it.
@@ -93,7 +94,8 @@ impl ProcessRuntime {
     ) -> Result<Self, ProcessError> {
         identity::boot_id().map_err(ProcessError::Proc)?;
         let folders = Folders::open(&settings.runtime, &settings.state)?;
-        let shared = Shared { shoal: settings.shoal, folders, ports: Ports::new(&settings.ports), observations };
+        let (ports, reporter) = (Ports::new(&settings.ports), Reporter::new(observations));
+        let shared = Shared { shoal: settings.shoal, folders, ports, reporter };
         let owner = Owner { shared: Arc::new(shared), replicas: Mutex::default(), done: Mutex::default() };
         Ok(Self { owner: Arc::new(owner) })
     }
@@ -117,7 +119,8 @@ impl ProcessRuntime {
         Ok(names)
     }
 
-    /// Does what an action says, or has a task do it; what comes of it is observed. `Publish` is not its business.
+    /// Has a task do what an action says, and never waits for it; what comes of it is observed. `Publish` is not its business.
+    #[expect(clippy::unused_async, reason = "so that it can only be called where its tasks can run")]
     pub async fn execute(&self, action: Action) {
         if !self.is_new(action.id) {
             return;
@@ -131,9 +134,9 @@ impl ProcessRuntime {
                 }
             }
             ActionKind::Signal { replica, signal } => {
-                self.send_or_report(replica, Command::Signal { signal, action: action.id }).await;
+                self.send_or_report(replica, Command::Signal { signal, action: action.id });
             }
-            ActionKind::Stop { replica } => self.send_or_report(replica, Command::Stop).await,
+            ActionKind::Stop { replica } => self.send_or_report(replica, Command::Stop),
             ActionKind::Forget { replica } => {
                 // One without a task may still have left traces, which a task cleans up best.
                 if self.owner.shared.folders.replica(&replica).exists() {
@@ -159,11 +162,13 @@ impl ProcessRuntime {
     }
 
     /// Ends every replica at once, those of earlier supervisors too, and removes what is kept of them but the logs: nothing
-    /// of this application is left behind. For `down`, after everything was drained.
+    /// of this application is left behind. For `down`, after everything was drained; nothing is to be started with this
+    /// runtime any more. Observations need not be received meanwhile.
     ///
     /// # Errors
     /// When the folders cannot be read, or a process survives being killed.
     pub async fn end_all(&self) -> Result<(), ProcessError> {
+        self.owner.shared.reporter.end();
         self.adopt().await?;
         let lives: Vec<_> = locked(&self.owner.replicas).values().map(|entry| entry.life.clone()).collect();
         let names: Vec<_> = locked(&self.owner.replicas).keys().cloned().collect();
@@ -217,13 +222,15 @@ impl ProcessRuntime {
     }
 
     /// Tells a replica's task; when there is none, says that the replica is gone, so that nobody waits for it.
-    async fn send_or_report(&self, replica: ReplicaName, command: Command) {
+    fn send_or_report(&self, replica: ReplicaName, command: Command) {
         if self.send(&replica, command) {
             return;
         }
         let why = format!("no trace of {replica} is left; it was not started, or its folder was removed");
         let life = ReplicaLife::Exited { exit: Exit::NotStarted { why }, at: crate::clock::now(), log: Vec::new() };
-        let _ = self.owner.shared.observations.send(Observation::ReplicaChanged { replica, life }).await;
+        let reporter = self.owner.shared.reporter.clone();
+        // Apart from whoever executes, who may be the one that receives.
+        tokio::spawn(async move { reporter.report(Observation::ReplicaChanged { replica, life }).await });
     }
 
     fn is_new(&self, id: ActionId) -> bool {

@@ -1,7 +1,7 @@
 //! What must hold whatever happens: a second pair of eyes on every step, shared by tests, simulations and whoever wants
 //! to check a running server. Never used to decide anything.
 
-use crate::state::{Ending, Phase, State, named};
+use crate::state::{Ending, Phase, Replica, State, named};
 use crate::step::Step;
 use shoal_model::{
     Action, ActionId, ActionKind, Endpoint, Generation, Millis, Observation, ProbeKind, ProbeOutcome, Replacement,
@@ -72,6 +72,7 @@ impl Invariants {
             }
             self.actions.entry(action.id).or_insert_with(|| action.clone());
         }
+        check_stop_order(before, &step.state, &mut found);
         check_ready_floor(before, observations, &step.state, &mut found);
         found
     }
@@ -209,6 +210,39 @@ impl Invariants {
             && now.since(*at) < crate::routes::ACKNOWLEDGED_WITHIN
         {
             found.push(Violation(format!("{replica} was {what} before everyone knew that it had left")));
+        }
+    }
+}
+
+/// Callers stop before those they call: nobody leaves for `down` or its removal while a service that is called by no
+/// other, and so could go first, may still call it.
+fn check_stop_order(before: &State, after: &State, found: &mut Vec<Violation>) {
+    let leaves = |name: &ServiceName, serial: &u64, replica: &Replica| {
+        let earlier = before.services.get(name).and_then(|service| service.replicas.get(serial));
+        matches!(replica.ending, Some(Ending::Down | Ending::Removed))
+            && earlier.is_none_or(|earlier| earlier.ending.is_none())
+    };
+    let leaving = after
+        .services
+        .iter()
+        .filter(|(name, service)| service.replicas.iter().any(|(serial, replica)| leaves(name, serial, replica)));
+    let leaving: BTreeSet<&ServiceName> = leaving.map(|(name, _)| name).collect();
+    if leaving.is_empty() {
+        return;
+    }
+    let callers =
+        after.services.iter().filter(|(_, service)| service.has_live() && (after.stopping || service.target.is_some()));
+    let calls: Vec<(&ServiceName, BTreeSet<&ServiceName>)> = callers
+        .map(|(name, service)| {
+            let live = service.replicas.values().filter(|replica| replica.is_live());
+            let revisions = live.filter_map(|replica| service.revisions.get(&replica.revision));
+            (name, revisions.flat_map(|revision| &revision.launch.calls).collect())
+        })
+        .collect();
+    for (caller, callees) in &calls {
+        let is_called = after.stopping && calls.iter().any(|(other, them)| other != caller && them.contains(caller));
+        for callee in leaving.iter().filter(|name| callees.contains(*name) && *name != caller && !is_called) {
+            found.push(Violation(format!("{callee} leaves while {caller} may still call it")));
         }
     }
 }

@@ -62,17 +62,28 @@ fn called(state: &State) -> BTreeSet<ServiceName> {
     if state.stopping && callers().any(|(name, _)| *name == gateway) {
         return callers().map(|(name, _)| name).filter(|name| **name != gateway).cloned().collect();
     }
-    let mut called = BTreeSet::new();
-    for (name, service) in callers() {
-        let running: BTreeSet<&RevisionId> =
-            service.replicas.values().filter(|replica| replica.is_live()).map(|replica| &replica.revision).collect();
-        let calls = running.iter().filter_map(|id| service.revisions.get(*id)).flat_map(|it| &it.launch.calls);
-        called.extend(calls.filter(|callee| *callee != name).cloned());
-        called.extend(service.target.iter().flat_map(|target| &target.after).filter(|callee| *callee != name).cloned());
+    let by = |edges: fn(&ServiceState) -> BTreeSet<&ServiceName>| -> BTreeSet<ServiceName> {
+        let called = callers().flat_map(|(name, service)| edges(service).into_iter().filter(move |it| *it != name));
+        called.cloned().collect()
+    };
+    let first = |called: &BTreeSet<ServiceName>| callers().any(|(name, _)| !called.contains(name));
+    let called = by(may_call);
+    if !state.stopping || first(&called) {
+        return called;
     }
-    if state.stopping && callers().all(|(name, _)| called.contains(name)) {
-        // They call each other in a circle: none of them goes first, so all may.
-        return BTreeSet::new();
-    }
-    called
+    // They call each other in a circle. Start order has none, so its reverse may still tell; else all go at once.
+    let called = by(starts_after);
+    if first(&called) { called } else { BTreeSet::new() }
+}
+
+/// What the running replicas of a service may call.
+fn may_call(service: &ServiceState) -> BTreeSet<&ServiceName> {
+    let running: BTreeSet<&RevisionId> =
+        service.replicas.values().filter(|replica| replica.is_live()).map(|replica| &replica.revision).collect();
+    let revisions = running.into_iter().filter_map(|id| service.revisions.get(id));
+    revisions.flat_map(|revision| &revision.launch.calls).chain(starts_after(service)).collect()
+}
+
+fn starts_after(service: &ServiceState) -> BTreeSet<&ServiceName> {
+    service.target.iter().flat_map(|target| &target.after).collect()
 }

@@ -3,6 +3,7 @@
 use crate::api::ControlClient;
 use crate::calls;
 use crate::folders::Folders;
+use crate::lock;
 use shoal_model::Address;
 use shoal_sdk::{Environment, StartError};
 use std::io;
@@ -39,4 +40,13 @@ pub async fn connect(folders: &Folders) -> Result<Option<Arc<dyn ControlClient>>
     }
     let environment = Environment::of_client("shoal", "control", Address::Unix(path)).map_err(ConnectError::Client)?;
     calls::control(&environment).map(Some).map_err(ConnectError::Client)
+}
+
+/// Waits until the application's supervisor has ended, to the last of its tidying up.
+///
+/// # Errors
+/// When its lock cannot be waited for.
+pub async fn until_ended(folders: &Folders) -> io::Result<()> {
+    let lock = folders.lock();
+    tokio::task::spawn_blocking(move || lock::until_free(&lock)).await.map_err(io::Error::other)?
 }

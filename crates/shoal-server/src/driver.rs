@@ -7,7 +7,7 @@ use crate::prepare::Prepared;
 use crate::store::{Store, StoreError};
 use crate::tale;
 use shoal_discovery::{DiscoveryServer, HolderName};
-use shoal_model::{Action, ActionKind, Millis, Observation, ServiceName};
+use shoal_model::{Action, ActionKind, Millis, Observation, ReplicaLife, ServiceName};
 use shoal_process::ProcessRuntime;
 use shoal_reconcile::{Refusal, ServiceStatus, State, Step, step};
 use std::sync::Arc;
@@ -111,7 +111,10 @@ impl Driver {
         let (mut observations, mut replies, mut wished, mut ending) = (Vec::new(), Vec::new(), false, self.ending);
         for event in batch {
             match event {
-                Event::Observed(observation) => observations.push(observation),
+                Event::Observed(observation) => {
+                    self.release_holder(&observation);
+                    observations.push(observation);
+                }
                 Event::Asked(wish, reply) => {
                     wished |= !matches!(wish, Wish::Look);
                     ending = matches!(wish, Wish::Stop) || (ending && !matches!(wish, Wish::Accept(_)));
@@ -160,15 +163,18 @@ impl Driver {
         }
     }
 
+    /// Whose process has ended holds no routes: nobody need wait for its lease to run out.
+    fn release_holder(&self, observation: &Observation) {
+        if let Observation::ReplicaChanged { replica, life: ReplicaLife::Exited { .. } } = observation {
+            self.discovery.forget_holder(&HolderName(replica.to_string()));
+        }
+    }
+
     async fn act(&self, action: Action) {
         tracing::debug!(?action, "acting");
         match action.kind {
             ActionKind::Publish { service, generation, endpoints } => {
                 self.discovery.publish(service, generation, endpoints);
-            }
-            ActionKind::Forget { ref replica } => {
-                self.discovery.forget_holder(&HolderName(replica.to_string()));
-                self.runtime.execute(action).await;
             }
             _ => self.runtime.execute(action).await,
         }

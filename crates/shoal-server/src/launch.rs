@@ -3,7 +3,6 @@
 use crate::folders::{FolderError, Folders};
 use std::fs::OpenOptions;
 use std::io;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use tokio::io::AsyncReadExt;
@@ -41,8 +40,7 @@ pub async fn start(folders: &Folders) -> Result<(), StartError> {
         .arg(&folders.application)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(log)
-        .process_group(0); // a Ctrl-C meant for us must not reach it before it has a session of its own
+        .stderr(log);
     let mut child = tokio::process::Command::from(command).spawn().map_err(StartError::Spawn)?;
     let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {

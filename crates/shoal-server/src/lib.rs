@@ -41,7 +41,7 @@ pub mod api {
     pub use crate::shoal::control::v1::*;
 }
 
-pub use client::{ConnectError, connect};
+pub use client::{ConnectError, connect, until_ended};
 pub use contract_methods::{ContractError, methods};
 pub use folders::{FolderError, Folders, find_application};
 pub use launch::{StartError, has_leftovers, start};

@@ -49,6 +49,18 @@ impl Lock {
     }
 }
 
+/// Waits until nobody holds the lock: until the supervisor has ended, whatever it still had to tidy up.
+///
+/// # Errors
+/// When the file is there but cannot be used.
+pub fn until_free(path: &Path) -> io::Result<()> {
+    match File::open(path) {
+        Ok(file) => Ok(flock(&file, FlockOperation::LockShared)?),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)
 }

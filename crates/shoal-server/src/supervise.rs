@@ -9,7 +9,7 @@ use crate::launch::READY;
 use crate::lock::{Lock, LockError};
 use crate::store::{Store, StoreError};
 use crate::{clock, revisions};
-use shoal_discovery::DiscoveryServer;
+use shoal_discovery::{DiscoveryServer, DiscoverySettings};
 use shoal_process::{ProcessError, ProcessRuntime, ProcessSettings};
 use shoal_reconcile::{OpenError, State};
 use shoal_sdk::Shutdown;
@@ -83,12 +83,12 @@ fn log_filter() -> tracing_subscriber::EnvFilter {
 }
 
 async fn run(words: &[OsString]) -> Result<(), SuperviseError> {
+    detach()?;
     let folder = words.first().ok_or(SuperviseError::NoFolder)?;
     let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|base| base.is_absolute());
     let folders = Folders::of(Path::new(folder), base.as_deref())?;
     folders.make()?;
     let _lock = Lock::take(&folders.lock())?;
-    detach()?;
     let store = Store::open(&folders.state.join("state.redb"))?;
     let (state, accepted) = remembered(&store)?;
     let (events, driver_events) = mpsc::channel(EVENTS_MAX);
@@ -153,7 +153,8 @@ async fn assemble(
     for reason in state.adopted(&found, now) {
         tracing::info!(?reason, "not found again");
     }
-    let discovery = DiscoveryServer::start(bind(&folders.discovery_socket())?, observations);
+    let settings = DiscoverySettings { holders_before: !found.is_empty(), ..DiscoverySettings::default() };
+    let discovery = DiscoveryServer::start_with(settings, bind(&folders.discovery_socket())?, observations);
     if let Some(accepted) = &accepted {
         discovery.set_routing(accepted.routing.clone());
     }

@@ -28,7 +28,10 @@ pub fn tell(before: &State, after: &State, now: Millis, journal: &Journal) {
         tell_wanted(known.get(&service.service), &service, now, journal);
         for replica in &service.replicas {
             let earlier = gone.remove(&replica.replica);
-            if earlier.map(|earlier| kind(earlier.phase)) != Some(kind(replica.phase)) {
+            let before = earlier.map(|earlier| kind(earlier.phase));
+            // Between started and ready there is nothing to tell yet.
+            let is_news = before != Some(kind(replica.phase)) && (before, replica.phase) != (Some("starting"), Phase::NotReady);
+            if is_news {
                 tell_replica(&service, replica, now, journal);
             }
         }

@@ -10,8 +10,9 @@ pub fn check(project: &Project<'_>) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     for package in project.packages {
         let folder = format!("{}/", package.folder(project.root));
+        let paths = project.tree.rust().map(|(path, _)| path);
         let files: BTreeSet<&str> =
-            project.tree.rust().map(|(path, _)| path).filter(|path| path.starts_with(&folder)).collect();
+            paths.filter(|path| path.starts_with(&folder) && !in_other(project, path, &folder)).collect();
         let mut reached: BTreeSet<String> = BTreeSet::new();
         let mut next: Vec<String> =
             files.iter().filter(|path| is_root(&path[folder.len()..])).map(|path| (*path).to_owned()).collect();
@@ -26,6 +27,12 @@ pub fn check(project: &Project<'_>) -> Vec<Complaint> {
         }
     }
     complaints
+}
+
+/// True for a file of a package that lies inside of this one.
+fn in_other(project: &Project<'_>, path: &str, folder: &str) -> bool {
+    let folders = project.packages.iter().map(|package| format!("{}/", package.folder(project.root)));
+    folders.filter(|other| other.len() > folder.len()).any(|other| path.starts_with(&other))
 }
 
 /// Files that Cargo builds by themselves.
@@ -112,8 +119,11 @@ mod tests {
             ("crates/a/tests/all/forgotten.rs", ""),
             ("crates/a/tests/single.rs", ""),
             ("crates/a/build.rs", ""),
+            ("crates/a/example/src/main.rs", "mod inside;"),
+            ("crates/a/example/src/inside.rs", ""),
         ];
-        let said = judged(check, &files, &[package("crates/a", "A.", &[])]);
+        let packages = [package("crates/a", "A.", &[]), package("crates/a/example", "B.", &[])];
+        let said = judged(check, &files, &packages);
         let paths: Vec<&str> = said.iter().filter_map(|line| line.split(':').next()).collect();
         assert_eq!(paths, ["crates/a/src/dead.rs", "crates/a/tests/all/forgotten.rs"]);
     }

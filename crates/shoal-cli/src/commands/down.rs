@@ -4,7 +4,7 @@ use crate::application::Application;
 use crate::args::Where;
 use crate::failure::Failure;
 use crate::application::patient;
-use shoal_sdk::Call;
+use shoal_sdk::{Call, Code};
 use shoal_server::api::{ControlClient as Control, DownRequest, EventsRequest};
 use std::sync::Arc;
 
@@ -28,22 +28,32 @@ pub async fn run(at: &Where) -> Result<(), Failure> {
             application.control().await?
         }
     };
-    stop(control).await
+    stop(&application, control).await
 }
 
 /// Asks for the end and tells of it until the supervisor is gone too.
-pub async fn stop(control: Arc<dyn Control>) -> Result<(), Failure> {
-    let mut after = control.down(&Call::new(), DownRequest::default()).await?.place;
+pub async fn stop(application: &Application, control: Arc<dyn Control>) -> Result<(), Failure> {
+    let mut after = match control.down(&Call::new(), DownRequest::default()).await {
+        Ok(response) => response.place,
+        // Somebody else's `down` was first.
+        Err(error) if error.code == Code::Unavailable => return ended(application).await,
+        Err(error) => return Err(error.into()),
+    };
     loop {
         let request = EventsRequest { after, wait_ms: PATIENCE_MS, ..Default::default() };
-        // The socket's end is the end: the supervisor takes it away last.
-        let Ok(news) = control.events(&patient(), request).await else {
-            anstream::println!("Stopped.");
-            return Ok(());
-        };
+        // When it answers no more, it is about to end.
+        let Ok(news) = control.events(&patient(), request).await else { break };
         after = news.next;
         for event in news.events {
             anstream::println!("{}", event.text);
         }
-    }
+    }    ended(application).await
+}
+
+async fn ended(application: &Application) -> Result<(), Failure> {
+    shoal_server::until_ended(&application.folders)
+        .await
+        .map_err(|error| Failure::because("the supervisor's end cannot be awaited", error))?;
+    anstream::println!("Stopped.");
+    Ok(())
 }

@@ -25,15 +25,15 @@ pub async fn run(up: Up) -> Result<(), Failure> {
         .map_err(|error| Failure::because(format!("{} cannot start", application.folders.application.display()), error))?;
     let control = application.control().await?;
     tokio::select! {
-        done = attend(&control, &up) => done,
+        done = attend(&application, &control, &up) => done,
         () = interrupted() => {
             anstream::println!("\nStopping; everything is drained first.");
-            down::stop(control).await
+            down::stop(&application, control).await
         }
     }
 }
 
-async fn attend(control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
+async fn attend(application: &Application, control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
     let request = UpRequest { profile: up.profile.clone(), ..Default::default() };
     let mut after = control.up(&Call::new(), request).await?.place;
     let mut board = Board::new();
@@ -41,7 +41,7 @@ async fn attend(control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
         let (events, next) = events(control, after).await?;
         if let Some(refused) = events.iter().find(|event| event.kind == "refused") {
             board.clear();
-            abandon(control).await;
+            abandon(application, control).await;
             return Err(Failure::said(&refused.text));
         }
         after = board.show((events, next));
@@ -57,11 +57,12 @@ async fn attend(control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
 }
 
 /// A supervisor that has nothing to run has no reason to stay.
-async fn abandon(control: &Arc<dyn Control>) {
+async fn abandon(application: &Application, control: &Arc<dyn Control>) {
     let status = control.status(&Call::new(), StatusRequest::default()).await;
     if status.is_ok_and(|status| status.services.is_empty()) {
         // Its end is all that is asked for, and an error means that it has ended.
         let _ = control.down(&Call::new(), Default::default()).await;
+        let _ = shoal_server::until_ended(&application.folders).await;
     }
 }
 
@@ -92,8 +93,11 @@ fn announce(status: &StatusResponse) {
             anstream::println!("{style}{}{style:#}: {reason}", service.name);
         }
     }
-    let services = status.services.len() - failing.len();
-    anstream::println!("{bold}{}{bold:#}: {services} services ready", status.application);
+    let services = status.services.iter().filter(|service| service.name != "gateway");
+    let (all, ready) = services.fold((0, 0), |(all, ready), service| {
+        (all + 1, ready + usize::from(service.ready >= service.wanted))
+    });
+    anstream::println!("{bold}{}{bold:#}: {ready} of {all} services ready", status.application);
     if !status.address.is_empty() {
         anstream::println!("  open {bold}{}{bold:#}", status.address);
     }

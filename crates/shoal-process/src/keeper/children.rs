@@ -3,7 +3,7 @@
 //! Never: signals anyone but its own children. A child keeps its pid until the keeper has waited for it, so that the pid
 //! cannot be a stranger's; grandchildren become children when their parents are killed.
 
-use crate::identity;
+use crate::identity::{self, Stat};
 use rustix::io::Errno;
 use rustix::process::{self, Pid, Signal, WaitOptions};
 use shoal_model::Exit;
@@ -58,16 +58,26 @@ impl Children {
         Ok(())
     }
 
-    /// Kills every child there is now; returns their pids.
-    pub(crate) fn kill_all(&self) -> io::Result<Vec<u32>> {
+    /// Kills every child there is now.
+    pub(crate) fn kill_all(&self) -> io::Result<()> {
+        Self::signal_each(Signal::KILL, |_| true)
+    }
+
+    /// Tells the children to end that are not in the program's process group, and so were not told together with it.
+    pub(crate) fn terminate_others(&self) -> io::Result<()> {
+        let group = u32::try_from(self.program.as_raw_nonzero().get()).unwrap_or(0);
+        Self::signal_each(Signal::TERM, |child| child.group != group)
+    }
+
+    fn signal_each(signal: Signal, wanted: impl Fn(&Stat) -> bool) -> io::Result<()> {
         let own = std::process::id();
-        let mut killed = Vec::new();
         for child in identity::processes()?.into_iter().filter(|process| process.parent == own) {
             let Some(pid) = i32::try_from(child.pid).ok().and_then(Pid::from_raw) else { continue };
-            if !child.has_exited() && process::kill_process(pid, Signal::KILL).is_ok() {
-                killed.push(child.pid);
+            if !child.has_exited() && wanted(&child) {
+                // One that may not be signalled (it runs as another user) must not keep the others from it.
+                let _ = process::kill_process(pid, signal);
             }
         }
-        Ok(killed)
+        Ok(())
     }
 }

@@ -27,10 +27,10 @@ pub(crate) struct Client {
 }
 
 impl Client {
-    /// Takes a connection.
-    pub(crate) fn new(stream: UnixStream) -> io::Result<Self> {
+    /// Takes a connection, of which this much was read already.
+    pub(crate) fn new(stream: UnixStream, input: Vec<u8>) -> io::Result<Self> {
         stream.set_nonblocking(true)?;
-        Ok(Self { stream, input: Vec::new(), output: Vec::new(), open: true, finished: false, subscribed: false })
+        Ok(Self { stream, input, output: Vec::new(), open: true, finished: false, subscribed: false })
     }
 
     /// Whether it is still there.

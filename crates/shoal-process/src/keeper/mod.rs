@@ -30,7 +30,8 @@ const SIGNALS: [i32; 4] = [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIG
 const LAUNCH_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// `shoal __keep NAME`: keeps one replica until it has ended. What to run comes over standard input; `NAME` is only there
-/// for whoever reads a list of processes.
+/// for whoever reads a list of processes. Call it first in `main`, before the process has a second thread or any file of
+/// its own: it closes every descriptor that it was started with.
 pub fn keep(_arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
@@ -49,12 +50,12 @@ fn run() -> io::Result<()> {
     let supervisor = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
     supervisor.set_read_timeout(Some(LAUNCH_TIMEOUT))?;
     // A launch that was not received whole starts nothing: the supervisor was killed in the middle of it.
-    let (launch, descriptors) = protocol::receive_launch(&supervisor)?;
+    let first = protocol::receive_launch(&supervisor)?;
     rustix::stdio::dup2_stdin(std::fs::File::open("/dev/null")?)?;
     std::env::set_current_dir("/")?;
 
-    let mut supervisor = Client::new(supervisor)?;
-    match start::start(launch, descriptors) {
+    let mut supervisor = Client::new(supervisor, first.rest)?;
+    match start::start(first.launch, first.descriptors) {
         Ok(started) => {
             crate::linux::trim_memory();
             watch::Watch::new(started, signals, supervisor).run()

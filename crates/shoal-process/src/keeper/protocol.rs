@@ -137,11 +137,20 @@ pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[Bor
     Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut attached, SendFlags::NOSIGNAL)?)
 }
 
+/// The first line to a keeper.
+pub(crate) struct FirstLine {
+    pub(crate) launch: Launch,
+    /// What was attached: the lock, then the sockets.
+    pub(crate) descriptors: Vec<OwnedFd>,
+    /// What came after the line already.
+    pub(crate) rest: Vec<u8>,
+}
+
 /// Receives the first line with the descriptors attached to it. Blocks at most as long as the socket's timeout.
-pub(crate) fn receive_launch(socket: &impl AsFd) -> io::Result<(Launch, Vec<OwnedFd>)> {
+pub(crate) fn receive_launch(socket: &impl AsFd) -> io::Result<FirstLine> {
     let (mut text, mut descriptors) = (Vec::new(), Vec::new());
     let mut buffer = vec![0; 64 * 1024];
-    while text.last() != Some(&b'\n') {
+    let end = loop {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX + 1))];
         let mut attached = RecvAncillaryBuffer::new(&mut space);
         let received =
@@ -158,14 +167,19 @@ pub(crate) fn receive_launch(socket: &impl AsFd) -> io::Result<(Launch, Vec<Owne
         if received == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        let before = text.len();
         text.extend_from_slice(buffer.get(..received).unwrap_or_default());
+        if let Some(end) = text.iter().skip(before).position(|&byte| byte == b'\n') {
+            break before + end + 1;
+        }
         if text.len() > LAUNCH_MAX {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "the launch is too long"));
         }
-    }
+    };
+    let rest = text.split_off(end);
     let request: Request = serde_json::from_slice(&text)?;
     match request.ask {
-        Ask::Launch(launch) if understands(request.version) => Ok((*launch, descriptors)),
+        Ask::Launch(launch) if understands(request.version) => Ok(FirstLine { launch: *launch, descriptors, rest }),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is not a launch of a known version")),
     }
 }

@@ -165,10 +165,9 @@ fn release(launch: &Launch, pid: Pid, record: &mut Record, mut control: UnixStre
     let mark = ProcessMark::of(number).map_err(|error| format!("failed to read `/proc`: {error}"))?;
     record.program = Some(mark.ok_or_else(|| format!("`{name}` was killed before it could start"))?);
     record.write(&launch.record).map_err(|error| {
-        format!(
-            "failed to write `{}`, without which `{name}` could not be found again: {error}",
-            launch.record.display()
-        )
+        let mend = if error.kind() == io::ErrorKind::StorageFull { "; make room on this disk" } else { "" };
+        let path = launch.record.display();
+        format!("failed to write `{path}`, without which `{name}` could not be found again: {error}{mend}")
     })?;
     control.write_all(b"g").map_err(|_| format!("`{name}` was killed before it could start"))?;
 

@@ -57,6 +57,7 @@ enum Phase {
     Recording {
         next: Instant,
         until: Instant,
+        told: bool,
     },
     /// All is done.
     Over,
@@ -118,6 +119,8 @@ impl Watch {
 
     /// Works until the program has ended and the end is written down.
     pub(crate) fn run(mut self) -> io::Result<()> {
+        // What the supervisor said right after the launch may have been read with it.
+        self.serve();
         while !matches!(self.phase, Phase::Over) {
             self.wait()?;
             self.read_pipes();
@@ -201,7 +204,7 @@ impl Watch {
     fn serve(&mut self) {
         while let Ok((stream, _)) = self.listener.accept() {
             if self.clients.len() < CLIENTS_MAX {
-                self.clients.extend(Client::new(stream));
+                self.clients.extend(Client::new(stream, Vec::new()));
             }
         }
         for index in 0..self.clients.len() {
@@ -270,6 +273,7 @@ impl Watch {
         let now = Instant::now();
         if matches!(self.phase, Phase::Running) && self.children.exit().is_some() {
             self.phase = if self.terminated {
+                self.look_after(Children::terminate_others);
                 Phase::Finishing { until: now + self.drain_timeout }
             } else {
                 Phase::Killing { until: now + KILL_TIMEOUT }
@@ -281,10 +285,13 @@ impl Watch {
             self.phase = Phase::Killing { until: now + KILL_TIMEOUT };
         }
         if let Phase::Killing { until } = self.phase {
+            if any_left && now >= until {
+                self.note("what the program started could not be killed, and is left");
+            }
             if !any_left || now >= until {
                 self.phase = Phase::Draining { until: now + PIPES_TIMEOUT };
             } else {
-                self.kill_what_is_left();
+                self.look_after(Children::kill_all);
             }
         }
         if let Phase::Draining { until } = self.phase
@@ -292,17 +299,17 @@ impl Watch {
         {
             self.finish_log();
             self.end();
-            self.phase = Phase::Recording { next: now, until: now + RECORD_TIMEOUT };
+            self.phase = Phase::Recording { next: now, until: now + RECORD_TIMEOUT, told: false };
         }
-        if let Phase::Recording { next, until } = self.phase {
-            self.record(now, next, until);
+        if let Phase::Recording { next, until, told } = self.phase {
+            self.record(now, next, until, told);
         }
     }
 
-    fn kill_what_is_left(&mut self) {
-        match self.children.kill_all() {
-            Ok(_) => {}
-            Err(error) => self.note(&format!("failed to look for what the program left behind: {error}")),
+    /// Does something to what the program left behind.
+    fn look_after(&mut self, what: impl FnOnce(&Children) -> io::Result<()>) {
+        if let Err(error) = what(&self.children) {
+            self.note(&format!("failed to look for what the program left behind: {error}"));
         }
     }
 
@@ -322,18 +329,18 @@ impl Watch {
         self.record.ended = Some(Ended { exit, at: clock::now() });
     }
 
-    fn record(&mut self, now: Instant, next: Instant, until: Instant) {
-        let first = until.saturating_duration_since(now) == RECORD_TIMEOUT;
+    /// Writes the end down, then tells of it; tells of it once, too, when it cannot be written yet.
+    fn record(&mut self, now: Instant, next: Instant, until: Instant, told: bool) {
         let mut written = false;
         if now >= next {
             match self.record.write(&self.record_path) {
                 Ok(()) => written = true,
                 // The folder was removed: nobody will look there.
                 Err(error) if error.kind() == io::ErrorKind::NotFound => written = true,
-                Err(_) => self.phase = Phase::Recording { next: now + RECORD_PERIOD, until },
+                Err(_) => self.phase = Phase::Recording { next: now + RECORD_PERIOD, until, told: true },
             }
         }
-        if first {
+        if !told {
             for client in self.clients.iter_mut().filter(|client| client.subscribed) {
                 client.status(&self.record);
             }

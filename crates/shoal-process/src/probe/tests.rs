@@ -3,6 +3,7 @@
 use super::*;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
+use tokio::sync::mpsc;
 
 fn settings(check: ProbeCheck) -> ProbeSettings {
     ProbeSettings { check, period: Duration::from_millis(30), timeout: Duration::from_millis(300), failures_max: 3 }
@@ -12,7 +13,7 @@ fn prober(address: Option<SocketAddr>) -> (Prober, mpsc::Receiver<Observation>) 
     let (observations, receiver) = mpsc::channel(64);
     let target =
         Target { replica: "web-1".parse().unwrap(), address: address.map(Address::Tcp), health: "/nowhere/h".into() };
-    (Prober { target, observations }, receiver)
+    (Prober { target, reporter: Reporter::new(observations) }, receiver)
 }
 
 async fn server(answer: &'static str) -> SocketAddr {

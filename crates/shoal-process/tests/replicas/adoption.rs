@@ -179,3 +179,20 @@ async fn a_keeper_answers_whoever_may_open_its_socket() {
     assert_eq!((answers[1]["answer"].as_str(), answers[2]["answer"].as_str()), (Some("refused"), Some("refused")));
     assert!(is_alive(pid));
 }
+
+#[tokio::test]
+async fn an_end_does_not_wait_for_a_receiver_that_sleeps() {
+    let mut stage = Stage::new().await;
+    // Asked often enough to fill the channel, which nobody empties from here on.
+    let mut busy = revision(&["sleep", "1015"]);
+    for probe in [&mut busy.launch.probes.readiness, &mut busy.launch.probes.liveness] {
+        probe.period = std::time::Duration::from_millis(1);
+    }
+    for number in 1..=8 {
+        stage.start(&format!("web-{number}"), busy.clone()).await;
+    }
+    stage.fill().await;
+    let before = std::time::Instant::now();
+    stage.runtime().end_all().await.unwrap();
+    assert!(before.elapsed() < std::time::Duration::from_secs(15), "{:?}", before.elapsed());
+}

@@ -127,3 +127,16 @@ async fn a_keeper_passes_on_what_ends_the_machine() {
     assert_eq!(exit, Exit::Code { code: 0 });
     assert!(log.contains(&"goodbye".to_owned()), "{log:?}");
 }
+
+#[tokio::test]
+async fn what_left_the_group_is_told_to_end_too() {
+    let mut stage = Stage::new().await;
+    let apart = "trap 'echo finished; exit 0' TERM; echo up; while :; do sleep 0.05; done";
+    stage.start("web-1", revision(&["sh", "-c", "setsid sh -c \"$0\" & wait", apart])).await;
+    stage.said("web-1", "up").await;
+    let before = std::time::Instant::now();
+    stage.terminate("web-1").await;
+    let (_, log) = stage.ended("web-1").await;
+    assert_eq!(log.last().unwrap(), "finished");
+    assert!(before.elapsed() < std::time::Duration::from_secs(15), "it did not wait for the drain timeout");
+}

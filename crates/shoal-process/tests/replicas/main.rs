@@ -1,5 +1,7 @@
 //! Replicas as real processes: started, ended, killed, left alone and adopted.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod adoption;
 mod ending;
 mod environment;

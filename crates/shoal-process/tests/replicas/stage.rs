@@ -58,12 +58,17 @@ pub fn revision_probed(command: &[&str], check: ProbeCheck) -> Revision {
     }
 }
 
+/// One registry of ports for all tests, as for all applications of a user.
+pub fn ports() -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join("ports")
+}
+
 fn settings(folder: &Path) -> ProcessSettings {
     ProcessSettings {
         runtime: folder.join("run"),
         state: folder.join(".shoal"),
         shoal: PathBuf::from(env!("CARGO_BIN_EXE_shoal-process-keeper")),
-        ports: folder.join("ports"),
+        ports: ports(),
     }
 }
 
@@ -112,6 +117,15 @@ impl Stage {
 
     pub async fn stop(&mut self, replica: &str) {
         self.act(ActionKind::Stop { replica: name(replica) }).await;
+    }
+
+    /// Waits until the channel of observations is full.
+    pub async fn fill(&self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.observations.len() < self.observations.max_capacity() {
+            assert!(Instant::now() < deadline, "only {} observations came", self.observations.len());
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn observe(&mut self, until: Instant) {

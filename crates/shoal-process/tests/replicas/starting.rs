@@ -104,12 +104,17 @@ async fn a_program_that_binds_its_port_itself() {
     // Given back when it is forgotten, and not before.
     stage.stop("web-1").await;
     stage.ended("web-1").await;
-    let registry = stage.folder.path().join("ports/ports.json");
-    let claims = || std::fs::read_to_string(&registry).unwrap();
-    assert!(claims().contains("web-1"));
+    let application = stage.folder.path().join(".shoal").display().to_string();
+    let has_claim = |name: &str| {
+        let registry = std::fs::read(crate::stage::ports().join("ports.json")).unwrap();
+        let registry: serde_json::Value = serde_json::from_slice(&registry).unwrap();
+        let mut claims = registry["claims"].as_object().unwrap().values();
+        claims.any(|claim| claim["application"] == *application && claim["name"] == name)
+    };
+    assert!(has_claim("web-1"));
     stage.act(ActionKind::Forget { replica: name("web-1") }).await;
-    until("the port is given back", || !claims().contains("web-1")).await;
-    assert!(claims().contains("web-2"));
+    until("the port is given back", || !has_claim("web-1")).await;
+    assert!(has_claim("web-2"));
 }
 
 #[tokio::test]

@@ -230,3 +230,21 @@ fn the_executable_tells_what_it_serves_and_calls() {
         assert!(!record.descriptors.is_empty());
     }
 }
+
+#[tokio::test]
+async fn python_speaks_to_it() {
+    let probe = Command::new("python3").args(["-c", "import grpc, grpc_reflection"]).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        // The whole test run installs them; a run of this crate alone may do without.
+        eprintln!("not tested: python3 has no grpcio and grpcio-reflection");
+        return;
+    }
+    let folder = folder();
+    let (process, address) = start_passed(folder.path(), |_| {});
+    ready(folder.path()).await;
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/grpcio_client.py");
+    let output = Command::new("python3").args([script, &address.to_string()]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    process.signal(Signal::TERM);
+    assert!(process.output().status.success());
+}

@@ -2,6 +2,7 @@
 //! an endpoint may have seen.
 
 use super::connection::Connection;
+use super::directory::Following;
 use super::whole::Whole;
 use crate::wire::from_wire;
 use crate::{Call, Error};
@@ -41,6 +42,8 @@ pub(super) const TIME_MIN: Duration = Duration::from_millis(1);
 #[doc(hidden)]
 pub struct Channel {
     shared: Arc<Shared>,
+    /// What keeps the endpoints up to date; `None` in the directory's own copy, which that holds.
+    following: Option<Arc<Following>>,
 }
 
 struct Shared {
@@ -75,7 +78,14 @@ impl Channel {
                 random: AtomicU64::new(seed),
                 edge,
             }),
+            following: None,
         }
+    }
+
+    /// The same channel, for somebody who calls: the endpoints are followed for as long as it is kept.
+    pub(super) fn kept_by(mut self, following: Option<Arc<Following>>) -> Self {
+        self.following = following;
+        self
     }
 
     /// Makes these the endpoints. When this returns, no new request goes to any other.
@@ -86,12 +96,6 @@ impl Channel {
             .connections()
             .retain(|address, _| endpoints.iter().any(|endpoint| endpoint.address == *address));
         self.shared.changes.send_modify(|changes| *changes += 1);
-    }
-
-    /// Whether it was ever told the endpoints.
-    #[cfg(test)]
-    pub(super) fn knows(&self) -> bool {
-        *self.shared.changes.borrow() > 0
     }
 
     /// Calls a method. `path` is `/package.Service/Method`.

@@ -5,7 +5,7 @@ use super::channel::Channel;
 use crate::StartError;
 use crate::environment::fixed_endpoint;
 use crate::variables::Variables;
-use shoal_discovery::{Edges, Follower, HolderName, Watches};
+use shoal_discovery::{Edge, Edges, Follower, HolderName, Watches};
 use shoal_model::{Address, Endpoint, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,7 +17,17 @@ pub(crate) struct Directory {
     channels: Arc<Channels>,
     /// Fixed addresses, for a process that nobody tells of endpoints.
     variables: Variables,
-    following: Option<AbortHandle>,
+    following: Option<Arc<Following>>,
+}
+
+/// The task that follows, kept for as long as somebody can call: a service may let go of its environment.
+#[derive(Debug)]
+pub(crate) struct Following(AbortHandle);
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 struct Channels {
@@ -43,7 +53,8 @@ impl Directory {
             let holder = variables.get("SHOAL_REPLICA").unwrap_or(service.as_str());
             let holder = HolderName(holder.to_owned());
             let follower = Follower::start(socket, holder, Watches::Only(calls.clone()), channels.edges.clone());
-            following = Some(tokio::spawn(follow(follower, calls, Arc::clone(&channels))).abort_handle());
+            let task = tokio::spawn(follow(follower, calls, Arc::clone(&channels)));
+            following = Some(Arc::new(Following(task.abort_handle())));
         }
         Ok(Arc::new(Self {
             channels,
@@ -73,14 +84,15 @@ impl Directory {
         }
     }
 
-    pub fn edges(&self) -> &Edges {
-        &self.channels.edges
+    /// The counters towards a callee, and what reports them.
+    pub fn edge(&self, callee: &ServiceName) -> (Edge, Option<Arc<Following>>) {
+        (self.channels.edges.to(callee), self.following.clone())
     }
 
     /// The way to a callee; `None` when it is not declared, and no variable says where it is.
     pub fn channel(&self, callee: &ServiceName) -> Option<Channel> {
         if let Some(channel) = self.channels.get(callee) {
-            return Some(channel);
+            return Some(channel.kept_by(self.following.clone()));
         }
         if self.following.is_some() {
             return None;
@@ -90,14 +102,6 @@ impl Directory {
         let channel = self.channels.declare(callee);
         channel.apply(&[fixed_endpoint(callee, Address::Tcp(address))]);
         Some(channel)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        if let Some(following) = &self.following {
-            following.abort();
-        }
     }
 }
 

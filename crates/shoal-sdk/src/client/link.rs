@@ -2,6 +2,7 @@
 //! public API.
 
 use super::channel::{Channel, TIME_MIN, too_late};
+use super::directory::Following;
 use crate::environment::Contract;
 use crate::wire::unpanicked;
 use crate::{Call, Environment, Error, StartError};
@@ -34,9 +35,11 @@ impl Link<'_> {
 
     #[must_use]
     pub fn in_process(&self) -> InProcess {
+        let (edge, following) = self.environment.directory().edge(&self.callee);
         InProcess {
             callee: self.callee.clone(),
-            edge: self.environment.directory().edges().to(&self.callee),
+            edge,
+            _following: following,
         }
     }
 
@@ -57,6 +60,8 @@ impl Link<'_> {
 pub struct InProcess {
     callee: ServiceName,
     edge: Edge,
+    /// What reports the counters.
+    _following: Option<Arc<Following>>,
 }
 
 impl InProcess {

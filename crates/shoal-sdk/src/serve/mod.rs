@@ -18,6 +18,7 @@ use buffa_descriptor::generated::descriptor::FileDescriptorSet;
 use connectrpc::{ConnectRpcBody, ConnectRpcService, DeadlinePolicy, Limits};
 use connectrpc_health::StaticChecker;
 use drain::InFlight;
+use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response};
 use hyper::body::Incoming;
 use std::collections::{BTreeMap, BTreeSet};
@@ -112,7 +113,8 @@ impl Answerer {
             _ => {
                 carry_on(&mut request);
                 let mut rpc = self.rpc;
-                let Ok(response) = rpc.call(request).await;
+                let Ok(mut response) = rpc.call(request).await;
+                leave_status_to_trailers(&mut response);
                 response.map(|body| match body {
                     // Only so is its length known, and sent as `content-length`.
                     ConnectRpcBody::Full(whole) => Body::new(whole),
@@ -124,6 +126,17 @@ impl Answerer {
             response.headers_mut().entry(REQUEST_ID).or_insert(request_id);
         }
         Ok(response.map(|body| Body::new(Counted::new(body, held))))
+    }
+}
+
+/// The library writes a gRPC error's status into the trailers, with its details, and again into the headers, without them.
+/// Clients that find it in the headers look no further, so there it must not be.
+fn leave_status_to_trailers<B>(response: &mut Response<B>) {
+    let headers = response.headers_mut();
+    let content_type = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+    if content_type.starts_with(b"application/grpc") {
+        headers.remove("grpc-status");
+        headers.remove("grpc-message");
     }
 }
 

@@ -33,9 +33,7 @@ pub fn shopper_of<'id>(kind: &str, field: &str, id: &'id str) -> Result<&'id str
 pub fn product(id: &str) -> Result<&str, Error> {
     let slug = id.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'));
     if id.is_empty() || id.len() > 64 || !slug {
-        return Err(Error::invalid_argument(
-            "`product_id` must be 1 to 64 characters of a-z, 0-9 and `-`",
-        ));
+        return Err(Error::invalid_argument("`product_id` must be 1 to 64 characters of a-z, 0-9 and `-`"));
     }
     Ok(id)
 }

@@ -8,8 +8,8 @@ mod tests;
 use shoal_sdk::{Call, Database, Environment, Error, Service, StartError};
 use std::sync::Arc;
 use store_contracts::store::basket::v1::{
-    Basket, BasketContents, BasketServer, ClearRequest, ClearResponse, GetRequest, GetResponse, MergeRequest, MergeResponse,
-    SetItemRequest, SetItemResponse,
+    Basket, BasketContents, BasketServer, ClearRequest, ClearResponse, GetRequest, GetResponse, MergeRequest,
+    MergeResponse, SetItemRequest, SetItemResponse,
 };
 
 /// The service, ready to run.

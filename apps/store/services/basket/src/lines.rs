@@ -113,12 +113,13 @@ pub async fn merge(connection: &mut SqliteConnection, guest: &str, customer: &st
 
 /// Takes out what was bought at a version: here, and in the basket it was merged into since.
 pub async fn clear(connection: &mut SqliteConnection, shopper: &str, version: i64) -> Result<(), Error> {
-    let bought: Option<(i64,)> =
-        sqlx::query_as("SELECT COUNT(*) FROM lines WHERE shopper_id = $1 AND changed_version <= $2 HAVING COUNT(*) > 0")
-            .bind(shopper)
-            .bind(version)
-            .fetch_optional(&mut *connection)
-            .await?;
+    let bought: Option<(i64,)> = sqlx::query_as(
+        "SELECT COUNT(*) FROM lines WHERE shopper_id = $1 AND changed_version <= $2 HAVING COUNT(*) > 0",
+    )
+    .bind(shopper)
+    .bind(version)
+    .fetch_optional(&mut *connection)
+    .await?;
     if bought.is_some() {
         next_version(connection, shopper).await?;
         sqlx::query("DELETE FROM lines WHERE shopper_id = $1 AND changed_version <= $2")
@@ -142,13 +143,7 @@ pub async fn clear(connection: &mut SqliteConnection, shopper: &str, version: i6
         } else {
             "DELETE FROM lines WHERE shopper_id = $1 AND product_id = $2 AND $3 <= 0 AND $4 > 0"
         };
-        sqlx::query(statement)
-            .bind(&owner)
-            .bind(&product)
-            .bind(rest)
-            .bind(changed)
-            .execute(&mut *connection)
-            .await?;
+        sqlx::query(statement).bind(&owner).bind(&product).bind(rest).bind(changed).execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -12,7 +12,13 @@ async fn open() -> (tempfile::TempDir, Baskets) {
     (folder, baskets)
 }
 
-async fn set(baskets: &Baskets, shopper: &str, product: &str, quantity: i32, version: Option<i64>) -> Result<BasketContents, Error> {
+async fn set(
+    baskets: &Baskets,
+    shopper: &str,
+    product: &str,
+    quantity: i32,
+    version: Option<i64>,
+) -> Result<BasketContents, Error> {
     let request = SetItemRequest {
         shopper_id: shopper.to_owned(),
         product_id: product.to_owned(),
@@ -148,9 +154,14 @@ async fn bad_input_is_refused_with_a_sentence() {
         let error = set(&baskets, shopper, "mug", 1, None).await.unwrap_err();
         assert_eq!(error.code, Code::InvalidArgument, "{shopper}");
     }
-    for (product, quantity, version) in
-        [("", 1, None), ("Mug", 1, None), ("mug", -1, None), ("mug", 100, None), ("mug", i32::MIN, None), ("mug", 1, Some(-1))]
-    {
+    for (product, quantity, version) in [
+        ("", 1, None),
+        ("Mug", 1, None),
+        ("mug", -1, None),
+        ("mug", 100, None),
+        ("mug", i32::MIN, None),
+        ("mug", 1, Some(-1)),
+    ] {
         let error = set(&baskets, GUEST, product, quantity, version).await.unwrap_err();
         assert_eq!(error.code, Code::InvalidArgument, "{product} {quantity}");
     }

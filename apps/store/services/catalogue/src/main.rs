@@ -1,2 +1,5 @@
 //! Runs the catalogue service.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    shoal_sdk::run(catalogue::service)
+}

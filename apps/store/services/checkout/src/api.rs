@@ -10,7 +10,7 @@ use store_contracts::store::checkout::v1::{
 use store_contracts::store::orders::v1::OpenRequest;
 use store_contracts::store::types::v1::Money;
 
-use crate::drive::Driver;
+use crate::drive::{Driver, Started};
 use crate::log::{self, Log, Saga};
 use crate::steps::{Callees, CardInput};
 use crate::{limits, quote};
@@ -84,8 +84,7 @@ impl Checkout for CheckoutApi {
         limits::shopper_id(&request.shopper_id)?;
         limits::currency(&request.currency)?;
         limits::country(&request.country)?;
-        let quote =
-            self.callees.quote(call, &request.shopper_id, &request.currency, &request.country, true).await?;
+        let quote = self.callees.quote(call, &request.shopper_id, &request.currency, &request.country, true).await?;
         if quote.lines.is_empty() && quote.unavailable_product_ids.is_empty() {
             return Err(Error::failed_precondition("The basket is empty: there is nothing to order."));
         }
@@ -118,14 +117,13 @@ impl Checkout for CheckoutApi {
             address: wanted.address.clone(),
             ..quote::order_of(&quote)
         };
-        let Some(saga) = self.log.open(&wanted, &order).await? else {
+        let Some(Started { saga, decided }) = self.driver.open(wanted.clone(), order, card).await? else {
             let saga = self.earlier(&wanted).await?;
             let saga = saga.ok_or_else(|| Error::aborted("The order could not be logged: please try again."))?;
             return Ok(answer(self.wait_for(saga, until).await?));
         };
-        let decided = self.driver.start(saga.clone(), card);
         match tokio::time::timeout_at(until, decided).await {
-            Ok(Ok(saga)) => Ok(answer(saga)),
+            Ok(Ok(saga)) => Ok(answer(*saga)),
             // Its task rests, or another replica has it: the log knows.
             Ok(Err(_)) => Ok(answer(self.wait_for(saga, until).await?)),
             Err(_) => Ok(answer(saga)),

@@ -2,12 +2,16 @@
 //! per saga, which holds its lease; a saga whose task died is adopted, here or in another replica, once the lease runs
 //! out. What follows from an outcome is decided in `saga`, not here.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use shoal_sdk::{Error, Shutdown};
+use store_contracts::store::checkout::v1::PlaceRequest;
+use store_contracts::store::orders::v1::OpenRequest;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::log::{Log, Saga, StepResult};
 use crate::saga::{self, Outcome, State, Step};
@@ -18,6 +22,10 @@ pub const SAGAS_MAX: usize = 512;
 
 /// How often sagas that nobody drives are looked for.
 const ADOPT_EVERY: Duration = Duration::from_millis(500);
+
+/// How often the leases of the sagas that run here are renewed; a fraction of the lease. A long queue for the log's
+/// write lock then costs no saga its lease, and with it the card that only its task has.
+const RENEW_EVERY: Duration = Duration::from_secs(4);
 
 /// How many are adopted at a time.
 const ADOPT_MAX: i64 = 32;
@@ -30,48 +38,91 @@ const LAST_ORDERS: Duration = Duration::from_secs(10);
 pub struct Driver {
     log: Log,
     callees: Callees,
-    running: Arc<AtomicUsize>,
+    running: Running,
     stopping: Arc<AtomicBool>,
 }
 
-/// Counts one running saga for as long as it lives.
-struct Running(Arc<AtomicUsize>);
+/// A saga that was just logged, and where its decision will be told.
+pub struct Started {
+    pub saga: Saga,
+    pub decided: oneshot::Receiver<Box<Saga>>,
+}
 
-impl Drop for Running {
+/// The orders whose sagas run in this process.
+#[derive(Clone, Default)]
+struct Running(Arc<Mutex<BTreeSet<String>>>);
+
+/// Counts one of them for as long as it lives.
+struct Runs {
+    running: Running,
+    order_id: String,
+}
+
+impl Running {
+    fn enter(&self, order_id: &str) -> Runs {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(order_id.to_owned());
+        Runs { running: self.clone(), order_id: order_id.to_owned() }
+    }
+
+    fn orders(&self) -> BTreeSet<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn count(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+}
+
+impl Drop for Runs {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.order_id);
     }
 }
 
 impl Driver {
     /// A driver over `log`.
     pub fn new(log: Log, callees: Callees) -> Driver {
-        Driver { log, callees, running: Arc::default(), stopping: Arc::default() }
+        Driver { log, callees, running: Running::default(), stopping: Arc::default() }
     }
 
     /// Whether another saga may be started.
     pub fn has_room(&self) -> bool {
-        self.running.load(Ordering::Relaxed) < SAGAS_MAX && !self.stopping.load(Ordering::Relaxed)
+        self.running.count() < SAGAS_MAX
+    }
+
+    /// Logs a new saga and starts it, also when whoever asks gives up meanwhile. `None` when the key was logged by
+    /// another.
+    pub async fn open(
+        &self,
+        request: PlaceRequest,
+        order: OpenRequest,
+        card: CardInput,
+    ) -> Result<Option<Started>, Error> {
+        let driver = self.clone();
+        // A task of its own, since a request that is dropped between the log and the start would lose the card.
+        let opening = tokio::spawn(async move {
+            let saga = driver.log.open(&request, &order).await?;
+            Ok(saga.map(|saga| Started { decided: driver.start(saga.clone(), card), saga }))
+        });
+        opening.await.map_err(|_| Error::unavailable("The checkout is stopping: please try again."))?
     }
 
     /// Drives a saga to its end in a task of its own. The receiver hears of it once it is decided: confirmed or
     /// refused; clearing the basket and giving back what was held goes on after that.
-    pub fn start(&self, saga: Saga, card: CardInput) -> oneshot::Receiver<Saga> {
+    fn start(&self, saga: Saga, card: CardInput) -> oneshot::Receiver<Box<Saga>> {
         let (decided, receiver) = oneshot::channel();
-        self.running.fetch_add(1, Ordering::Relaxed);
-        let running = Running(Arc::clone(&self.running));
+        let runs = self.running.enter(&saga.order_id);
         let driver = self.clone();
         tokio::spawn(async move {
-            let _running = running;
-            let order_id = saga.order_id.clone();
             if let Err(error) = driver.drive(saga, card, decided).await {
-                tracing::warn!(%error, order = order_id, "an order rests until its lease runs out");
+                tracing::warn!(%error, order = runs.order_id, "an order rests until its lease runs out");
             }
+            drop(runs);
         });
         receiver
     }
 
-    async fn drive(&self, mut saga: Saga, mut card: CardInput, decided: oneshot::Sender<Saga>) -> Result<(), Error> {
+    async fn drive(&self, mut saga: Saga, mut card: CardInput, decided: oneshot::Sender<Box<Saga>>) -> Result<(), Error> {
         let mut decided = Some(decided);
         while !saga.state.is_finished() {
             if self.stopping.load(Ordering::Relaxed) && !needs_card(saga.state, &card) {
@@ -91,7 +142,7 @@ impl Driver {
             }
             if saga.state.is_confirmed() || saga.state.is_refused() {
                 // Nobody listens any more when the request's time was up; Status tells.
-                decided.take().map(|decided| decided.send(saga.clone()));
+                drop(decided.take().map(|decided| decided.send(Box::new(saga.clone()))));
             }
             if stays {
                 tokio::time::sleep(wait).await;
@@ -102,27 +153,37 @@ impl Driver {
 
     /// Adopts sagas that nobody drives, until the wish to stop; then hands over what another replica can go on with.
     pub async fn adopt_for_ever(self, shutdown: Shutdown) {
-        loop {
+        let mut renewed = Instant::now();
+        while !shutdown.is_requested() {
             tokio::select! {
-                () = shutdown.requested() => break,
-                () = tokio::time::sleep(ADOPT_EVERY) => {}
-            }
-            if let Err(error) = self.adopt_once().await {
-                tracing::warn!(%error, "could not look for unfinished orders; trying again");
+                () = shutdown.requested() => {}
+                () = tokio::time::sleep(ADOPT_EVERY) => self.tend(&mut renewed).await,
             }
         }
         self.stopping.store(true, Ordering::Relaxed);
-        let running_out = tokio::time::Instant::now() + LAST_ORDERS;
-        while self.running.load(Ordering::Relaxed) > 0 && tokio::time::Instant::now() < running_out {
+        let enough = Instant::now() + LAST_ORDERS;
+        while self.running.count() > 0 && Instant::now() < enough {
             tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn tend(&self, renewed: &mut Instant) {
+        if renewed.elapsed() >= RENEW_EVERY {
+            match self.log.renew(&self.running.orders()).await {
+                Ok(()) => *renewed = Instant::now(),
+                Err(error) => tracing::warn!(%error, "could not renew the leases of the orders under way"),
+            }
+        }
+        if let Err(error) = self.adopt_once().await {
+            tracing::warn!(%error, "could not look for unfinished orders; trying again");
         }
     }
 
     /// Adopts what is due now. Answers how many.
     pub async fn adopt_once(&self) -> Result<usize, Error> {
-        let room = SAGAS_MAX.saturating_sub(self.running.load(Ordering::Relaxed));
+        let room = SAGAS_MAX.saturating_sub(self.running.count());
         let limit = ADOPT_MAX.min(i64::try_from(room).unwrap_or(ADOPT_MAX));
-        let adopted = self.log.adopt(limit).await?;
+        let adopted = self.log.adopt(limit, &self.running.orders()).await?;
         let count = adopted.len();
         for saga in adopted {
             tracing::info!(order = saga.order_id, state = %saga.state, "resuming an order");

@@ -28,11 +28,10 @@ pub fn order_id(id: &str) -> Result<(), Error> {
 
 /// Whose basket it is.
 pub fn shopper_id(id: &str) -> Result<(), Error> {
-    let named = ["guest:", "customer:"]
-        .iter()
-        .filter_map(|prefix| id.strip_prefix(prefix))
-        .any(|name| !name.is_empty());
-    let letters = id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b':' | b'-'));
+    let named =
+        ["guest:", "customer:"].iter().filter_map(|prefix| id.strip_prefix(prefix)).any(|name| !name.is_empty());
+    let letters =
+        id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b':' | b'-'));
     if named && letters && id.len() <= 80 {
         return Ok(());
     }

@@ -1,6 +1,7 @@
 //! The saga log: every Place by its key, who works on it, and each step, written before the step runs. Whoever changes
 //! an entry must hold its lease: the fence it took it with must still be the entry's. It never calls a service.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shoal_sdk::{Database, Error};
@@ -11,7 +12,7 @@ use crate::Clock;
 use crate::saga::{Outcome, State, Step};
 
 /// How long a replica may be silent about a saga before another takes it over. Longer than any one call takes.
-pub const LEASE: Duration = Duration::from_secs(10);
+const LEASE: Duration = Duration::from_secs(15);
 
 /// The longest detail that is kept of a step, in characters.
 const DETAIL_MAX: usize = 500;
@@ -197,8 +198,31 @@ impl Log {
         Ok(true)
     }
 
-    /// Takes over up to `limit` unfinished sagas whose lease has run out, under a higher fence.
-    pub async fn adopt(&self, limit: i64) -> Result<Vec<Saga>, Error> {
+    /// Makes the leases of these orders last from now on, as far as this replica still holds them.
+    pub async fn renew(&self, orders: &BTreeSet<String>) -> Result<(), Error> {
+        if orders.is_empty() {
+            return Ok(());
+        }
+        let mut transaction = self.database.write().await?;
+        // Read inside the lock, which may have been long in coming.
+        let until = lease_until((self.clock)(), Duration::ZERO);
+        for order_id in orders {
+            sqlx::query(
+                "UPDATE sagas SET lease_millis = $3
+                 WHERE order_id = $1 AND lease_holder = $2 AND finished = 0 AND lease_millis < $3",
+            )
+            .bind(order_id)
+            .bind(&self.holder)
+            .bind(until)
+            .execute(&mut *transaction)
+            .await?;
+        }
+        transaction.commit().await
+    }
+
+    /// Takes over up to `limit` unfinished sagas whose lease has run out, under a higher fence; `mine` are not adopted,
+    /// since their tasks are alive here.
+    pub async fn adopt(&self, limit: i64, mine: &BTreeSet<String>) -> Result<Vec<Saga>, Error> {
         let now = (self.clock)();
         let due: Vec<(String,)> = sqlx::query_as(
             "SELECT order_id FROM sagas WHERE finished = 0 AND lease_millis <= $1 ORDER BY lease_millis LIMIT $2",
@@ -207,6 +231,7 @@ impl Log {
         .bind(limit)
         .fetch_all(self.database.pool())
         .await?;
+        let due: Vec<(String,)> = due.into_iter().filter(|(order_id,)| !mine.contains(order_id)).collect();
         if due.is_empty() {
             return Ok(Vec::new());
         }

@@ -61,7 +61,11 @@ pub async fn insert(connection: &mut SqliteConnection, record: &Record, now_ms: 
 }
 
 /// Makes an account the administrator, with this password hash when it is given, and nobody else.
-pub async fn appoint(connection: &mut SqliteConnection, customer_id: &str, new_hash: Option<&str>) -> Result<(), Error> {
+pub async fn appoint(
+    connection: &mut SqliteConnection,
+    customer_id: &str,
+    new_hash: Option<&str>,
+) -> Result<(), Error> {
     sqlx::query("UPDATE accounts SET admin = (customer_id = $1) WHERE admin <> (customer_id = $1)")
         .bind(customer_id)
         .execute(&mut *connection)
@@ -81,7 +85,10 @@ pub async fn delete(connection: &mut SqliteConnection, record: &Record) -> Resul
     // Freed pages are overwritten: nothing of a person stays behind in the file.
     sqlx::query("PRAGMA secure_delete = ON").execute(&mut *connection).await?;
     sqlx::query("DELETE FROM attempts WHERE email = $1").bind(&record.email).execute(&mut *connection).await?;
-    sqlx::query("DELETE FROM addresses WHERE customer_id = $1").bind(&record.customer_id).execute(&mut *connection).await?;
+    sqlx::query("DELETE FROM addresses WHERE customer_id = $1")
+        .bind(&record.customer_id)
+        .execute(&mut *connection)
+        .await?;
     sqlx::query("DELETE FROM accounts WHERE customer_id = $1").bind(&record.customer_id).execute(connection).await?;
     Ok(())
 }
@@ -181,7 +188,11 @@ pub async fn replace_address(
 }
 
 /// Removes an address; removing one that is gone changes nothing.
-pub async fn remove_address(connection: &mut SqliteConnection, customer_id: &str, address_id: &str) -> Result<(), Error> {
+pub async fn remove_address(
+    connection: &mut SqliteConnection,
+    customer_id: &str,
+    address_id: &str,
+) -> Result<(), Error> {
     sqlx::query("PRAGMA secure_delete = ON").execute(&mut *connection).await?;
     sqlx::query("DELETE FROM addresses WHERE customer_id = $1 AND address_id = $2")
         .bind(customer_id)

@@ -12,22 +12,23 @@ pub fn text<'text>(field: &str, text: &'text str, least: usize, most: usize) -> 
     // Bytes first: counting the characters of megabytes would be work for nothing.
     let fits = text.len() <= most * 4 && (least..=most).contains(&text.chars().count());
     if !fits || text.chars().any(char::is_control) {
-        return Err(Error::invalid_argument(format!(
-            "`{field}` must be one line of {least} to {most} characters"
-        )));
+        return Err(Error::invalid_argument(format!("`{field}` must be one line of {least} to {most} characters")));
     }
     Ok(text)
 }
 
 /// An e-mail address in lower case. Whether it can be reached, only a mail tells.
 pub fn email(email: &str) -> Result<String, Error> {
-    let wrong = || Error::invalid_argument("`email` must be an address such as `ada@example.org`, at most 254 characters");
+    let wrong =
+        || Error::invalid_argument("`email` must be an address such as `ada@example.org`, at most 254 characters");
     let email = email.trim();
     if email.len() > 254 || email.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
         return Err(wrong());
     }
     match email.split_once('@') {
-        Some((name, domain)) if !name.is_empty() && !domain.is_empty() && !domain.contains('@') => Ok(email.to_lowercase()),
+        Some((name, domain)) if !name.is_empty() && !domain.is_empty() && !domain.contains('@') => {
+            Ok(email.to_lowercase())
+        }
         _ => Err(wrong()),
     }
 }

@@ -16,8 +16,8 @@ use shoal_sdk::{Call, Database, Environment, Error, Service, StartError};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_contracts::store::customer::v1::{
-    Account, Customer, CustomerServer, EraseRequest, EraseResponse, PutAddressRequest, PutAddressResponse, RegisterRequest,
-    RegisterResponse, Session, SignInRequest, SignInResponse, VerifyRequest, VerifyResponse,
+    Account, Customer, CustomerServer, EraseRequest, EraseResponse, PutAddressRequest, PutAddressResponse,
+    RegisterRequest, RegisterResponse, Session, SignInRequest, SignInResponse, VerifyRequest, VerifyResponse,
 };
 
 /// What `[services.customer.settings]` may say. Without both settings there is no administrator.
@@ -73,7 +73,10 @@ impl Customers {
 
     async fn appoint(&self, email: &str, password: &str) -> Result<(), StartError> {
         let wrong = |setting: &str, error: Error| {
-            StartError::new(format!("`{setting}` in [services.customer.settings] of shoal.toml is wrong: {}", error.message))
+            StartError::new(format!(
+                "`{setting}` in [services.customer.settings] of shoal.toml is wrong: {}",
+                error.message
+            ))
         };
         let email = checks::email(email).map_err(|error| wrong("admin-email", error))?;
         checks::new_password(password).map_err(|error| wrong("admin-password", error))?;

@@ -7,7 +7,8 @@ use shoal_sdk::{Error, heavy};
 
 /// A salted hash as a PHC string.
 pub async fn hash(password: String) -> Result<String, Error> {
-    let hashed = heavy(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())).await?;
+    let hashed =
+        heavy(move || Argon2::default().hash_password(password.as_bytes()).map(|hash| hash.to_string())).await?;
     hashed.map_err(|cause| {
         tracing::error!(%cause, "a password could not be hashed");
         Error::internal("the password could not be hashed")

@@ -89,7 +89,9 @@ async fn failures_are_limited_per_address_and_look_the_same_without_an_account()
         for _ in 0..5 {
             errors.push(sign_in(&customers, email, "wrong password").await.unwrap_err());
         }
-        assert!(errors.iter().all(|error| *error == Error::unauthenticated("the e-mail address or the password is wrong")));
+        assert!(
+            errors.iter().all(|error| *error == Error::unauthenticated("the e-mail address or the password is wrong"))
+        );
         let locked = sign_in(&customers, email, PASSWORD).await.unwrap_err();
         assert_eq!(locked.code, Code::ResourceExhausted);
     }
@@ -136,16 +138,25 @@ async fn addresses_are_added_once_replaced_and_removed() {
 #[tokio::test]
 async fn erasing_leaves_nothing() {
     let (folder, customers) = open().await;
-    let token = register(&customers, "key-00001", "ada.unmistakable@example.org", PASSWORD).await.unwrap().session.token.clone();
+    let token = register(&customers, "key-00001", "ada.unmistakable@example.org", PASSWORD)
+        .await
+        .unwrap()
+        .session
+        .token
+        .clone();
     let call = Call::new();
     customers.put_address(&call, put(&token, "", Some(home()), false, "address-1")).await.unwrap();
-    let erase = |password: &str| EraseRequest { token: token.clone(), password: password.to_owned(), ..Default::default() };
+    let erase =
+        |password: &str| EraseRequest { token: token.clone(), password: password.to_owned(), ..Default::default() };
     let wrong = customers.erase(&call, erase("wrong password")).await.unwrap_err();
     assert_eq!(wrong.code, Code::PermissionDenied);
     customers.erase(&call, erase(PASSWORD)).await.unwrap();
     assert_eq!(verify(&customers, &token).await.unwrap_err().code, Code::Unauthenticated);
     assert_eq!(customers.erase(&call, erase(PASSWORD)).await.unwrap_err().code, Code::Unauthenticated);
-    assert_eq!(sign_in(&customers, "ada.unmistakable@example.org", PASSWORD).await.unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(
+        sign_in(&customers, "ada.unmistakable@example.org", PASSWORD).await.unwrap_err().code,
+        Code::Unauthenticated
+    );
     let rows: (i64, i64) = sqlx::query_as("SELECT (SELECT COUNT(*) FROM accounts), (SELECT COUNT(*) FROM addresses)")
         .fetch_one(customers.database.pool())
         .await
@@ -202,7 +213,8 @@ async fn bad_input_is_refused_with_a_sentence() {
         Address { city: "two\nlines".to_owned(), ..home() },
         Address { postcode: "1".repeat(21), ..home() },
     ] {
-        let error = customers.put_address(&Call::new(), put(&token, "", Some(bad), false, "address-1")).await.unwrap_err();
+        let error =
+            customers.put_address(&Call::new(), put(&token, "", Some(bad), false, "address-1")).await.unwrap_err();
         assert_eq!(error.code, Code::InvalidArgument);
     }
 }

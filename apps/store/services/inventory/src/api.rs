@@ -118,8 +118,7 @@ impl Inventory for InventoryApi {
         let now = (self.clock)();
         reservations::expire_overdue(&mut transaction, now).await?;
         let expires = now.saturating_add(ttl);
-        let reservation =
-            reservations::extend(&mut transaction, &request.order_id, expires, request.fence).await;
+        let reservation = reservations::extend(&mut transaction, &request.order_id, expires, request.fence).await;
         let reservation = settle(transaction, reservation).await?;
         Ok(ExtendResponse { reservation: message(reservation).into(), ..Default::default() })
     }
@@ -208,9 +207,9 @@ impl Inventory for InventoryApi {
 /// Commits an answer, and also a refusal, which writes nothing but is read from what ran out and from the raised
 /// fence; anything else that failed may have stopped half way and is rolled back.
 async fn settle<T>(transaction: WriteTransaction, answer: Result<T, Error>) -> Result<T, Error> {
-    let refused = answer.as_ref().is_err_and(|error| {
-        matches!(error.code, Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound)
-    });
+    let refused = answer
+        .as_ref()
+        .is_err_and(|error| matches!(error.code, Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound));
     if answer.is_ok() || refused {
         transaction.commit().await?;
     }

@@ -33,9 +33,10 @@ pub type Clock = Arc<dyn Fn() -> i64 + Send + Sync>;
 
 /// What the manifest may set under `[services.inventory.settings]`.
 #[derive(Clone, Debug, Default, serde::Deserialize)]
-#[serde(rename_all = "kebab-case", default)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
 pub struct Settings {
-    /// `demo-stock = true`: a product nobody has received before starts with 20 to 120 pieces instead of none.
+    /// `demo-stock = true`: a product nobody has received before starts with the pieces that
+    /// `seed/stock.csv` lists, or 20 to 120 when it is not listed, instead of none.
     pub demo_stock: bool,
 }
 
@@ -48,19 +49,17 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let database = environment.database(migrator()).await?;
     let api = Arc::new(InventoryApi::new(database, settings, Arc::new(wall_clock)));
     let sweeper = Arc::clone(&api);
-    Ok(Service::new()
-        .rpc(InventoryServer::new(api))
-        .background("sweep", move |shutdown| async move {
-            loop {
-                tokio::select! {
-                    () = shutdown.requested() => return,
-                    () = tokio::time::sleep(SWEEP_EVERY) => {}
-                }
-                if let Err(error) = sweeper.sweep().await {
-                    tracing::warn!(%error, "could not put expired reservations back on sale; trying again");
-                }
+    Ok(Service::new().rpc(InventoryServer::new(api)).background("sweep", move |shutdown| async move {
+        loop {
+            tokio::select! {
+                () = shutdown.requested() => return,
+                () = tokio::time::sleep(SWEEP_EVERY) => {}
             }
-        }))
+            if let Err(error) = sweeper.sweep().await {
+                tracing::warn!(%error, "could not put expired reservations back on sale; trying again");
+            }
+        }
+    }))
 }
 
 fn wall_clock() -> i64 {

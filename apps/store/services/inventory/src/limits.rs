@@ -34,7 +34,9 @@ pub fn key(name: &str, value: &str, min: usize) -> Result<(), Error> {
     if fits {
         return Ok(());
     }
-    Err(Error::invalid_argument(format!("`{name}` must be {min} to 64 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.")))
+    Err(Error::invalid_argument(format!(
+        "`{name}` must be {min} to 64 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`."
+    )))
 }
 
 /// A fencing token: 0 when there is none.

@@ -34,7 +34,9 @@ impl State {
         [State::Held, State::Committed, State::Released, State::Expired, State::Restocked]
             .into_iter()
             .find(|state| state.name() == name)
-            .ok_or_else(|| Error::internal(format!("The stored reservation state `{name}` is not one this release knows.")))
+            .ok_or_else(|| {
+                Error::internal(format!("The stored reservation state `{name}` is not one this release knows."))
+            })
     }
 }
 
@@ -151,12 +153,7 @@ pub async fn reserve(connection: &mut SqliteConnection, wanted: Wanted<'_>, now:
             .await?;
         stock::record(&mut *connection, of_order("reserve", order_id, product_id, *quantity), now).await?;
     }
-    Ok(Reservation {
-        order_id: order_id.to_owned(),
-        state: State::Held,
-        expires: wanted.expires,
-        lines: wanted.lines,
-    })
+    Ok(Reservation { order_id: order_id.to_owned(), state: State::Held, expires: wanted.expires, lines: wanted.lines })
 }
 
 /// Moves the end of a live reservation, never to an earlier moment.

@@ -75,12 +75,11 @@ pub async fn receive(
     demo: bool,
     now: i64,
 ) -> Result<i64, Error> {
-    let earlier: Option<(String, i64, String)> = sqlx::query_as(
-        "SELECT product_id, quantity, note FROM movements WHERE command_key = $1 AND kind = 'receive'",
-    )
-    .bind(key)
-    .fetch_optional(&mut *connection)
-    .await?;
+    let earlier: Option<(String, i64, String)> =
+        sqlx::query_as("SELECT product_id, quantity, note FROM movements WHERE command_key = $1 AND kind = 'receive'")
+            .bind(key)
+            .fetch_optional(&mut *connection)
+            .await?;
     let on_hand = ensure(&mut *connection, product_id, demo, now).await?;
     if let Some((earlier_product, earlier_quantity, earlier_note)) = earlier {
         if (earlier_product.as_str(), earlier_quantity, earlier_note.as_str()) == (product_id, quantity, note) {
@@ -101,8 +100,7 @@ pub async fn receive(
         .bind(after)
         .execute(&mut *connection)
         .await?;
-    let movement =
-        Movement { product_id, kind: "receive", quantity, order_id: None, command_key: Some(key), note };
+    let movement = Movement { product_id, kind: "receive", quantity, order_id: None, command_key: Some(key), note };
     record(connection, movement, now).await?;
     Ok(after)
 }

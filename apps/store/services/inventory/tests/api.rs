@@ -130,7 +130,11 @@ async fn a_lower_fence_is_refused() {
     bench.receive("mug", 1).await;
     bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
     let commit = |fence| CommitRequest { order_id: "order-1".to_owned(), fence, ..Default::default() };
-    bench.api.release(&Call::new(), ReleaseRequest { order_id: "other".to_owned(), fence: 2, ..Default::default() }).await.unwrap();
+    bench
+        .api
+        .release(&Call::new(), ReleaseRequest { order_id: "other".to_owned(), fence: 2, ..Default::default() })
+        .await
+        .unwrap();
     bench.api.commit(&Call::new(), commit(3)).await.unwrap();
     assert_eq!(bench.api.commit(&Call::new(), commit(2)).await.unwrap_err().code, Code::Aborted);
     bench.api.commit(&Call::new(), commit(3)).await.unwrap();

@@ -117,7 +117,8 @@ async fn run(bench: &Bench, command: &Command) -> bool {
     match command {
         Command::Receive(product, quantity) => bench.receive(PRODUCTS[*product], *quantity).await,
         Command::Reserve(order, lines) => {
-            let lines: Vec<(&str, i32)> = lines.iter().map(|(product, quantity)| (PRODUCTS[*product], *quantity)).collect();
+            let lines: Vec<(&str, i32)> =
+                lines.iter().map(|(product, quantity)| (PRODUCTS[*product], *quantity)).collect();
             return bench.reserve(&id(order), &lines).await.is_ok();
         }
         Command::Commit(order) => return bench.commit(&id(order)).await.is_ok(),

@@ -23,7 +23,9 @@ pub struct Letter {
 pub fn about_order(event: &OrderEvent) -> Option<Letter> {
     let order = event.order.as_option()?;
     let (subject, body) = match event.kind.as_known()? {
-        OrderEventKind::ORDER_EVENT_KIND_CONFIRMED => (format!("Your order {} is confirmed", short(&order.order_id)), confirmed(order)),
+        OrderEventKind::ORDER_EVENT_KIND_CONFIRMED => {
+            (format!("Your order {} is confirmed", short(&order.order_id)), confirmed(order))
+        }
         OrderEventKind::ORDER_EVENT_KIND_CANCELLED => {
             (format!("Your order {} did not go through", short(&order.order_id)), cancelled(order))
         }
@@ -51,7 +53,10 @@ pub fn about_shipment(event: &ShipmentEvent) -> Option<Letter> {
 }
 
 fn confirmed(order: &Order) -> String {
-    let mut body = format!("Dear {},\n\nthank you for your order. It is paid, and we are getting it ready:\n\n", order.address.name);
+    let mut body = format!(
+        "Dear {},\n\nthank you for your order. It is paid, and we are getting it ready:\n\n",
+        order.address.name
+    );
     for line in &order.lines {
         body.push_str(&format!("  {} × {}   {}\n", line.quantity, line.name, amount(&line.total)));
     }

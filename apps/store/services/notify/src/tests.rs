@@ -54,7 +54,13 @@ fn ordered(sequence: i64, kind: OrderEventKind) -> OrderEvent {
         total: money(4_090).into(),
         ..Default::default()
     };
-    OrderEvent { sequence, event_id: format!("o{sequence}"), kind: kind.into(), order: order.into(), ..Default::default() }
+    OrderEvent {
+        sequence,
+        event_id: format!("o{sequence}"),
+        kind: kind.into(),
+        order: order.into(),
+        ..Default::default()
+    }
 }
 
 fn confirmed(sequence: i64) -> OrderEvent {
@@ -78,12 +84,8 @@ async fn open() -> (tempfile::TempDir, MailLog) {
 }
 
 async fn list(log: &MailLog, recipient: &str, limit: i32, page_token: &str) -> ListResponse {
-    let request = ListRequest {
-        recipient: recipient.to_owned(),
-        limit,
-        page_token: page_token.to_owned(),
-        ..Default::default()
-    };
+    let request =
+        ListRequest { recipient: recipient.to_owned(), limit, page_token: page_token.to_owned(), ..Default::default() };
     log.list(&Call::new(), request).await.unwrap()
 }
 
@@ -144,13 +146,11 @@ async fn following_survives_failures_and_ends_with_the_shutdown() {
 async fn bad_input_is_refused_with_a_sentence() {
     let (_folder, log) = open().await;
     let long = "x".repeat(300);
-    for (recipient, limit, token) in [("", -1, ""), ("", 101, ""), (long.as_str(), 1, ""), ("", 1, "next"), ("", 1, "-5")] {
-        let request = ListRequest {
-            recipient: recipient.to_owned(),
-            limit,
-            page_token: token.to_owned(),
-            ..Default::default()
-        };
+    for (recipient, limit, token) in
+        [("", -1, ""), ("", 101, ""), (long.as_str(), 1, ""), ("", 1, "next"), ("", 1, "-5")]
+    {
+        let request =
+            ListRequest { recipient: recipient.to_owned(), limit, page_token: token.to_owned(), ..Default::default() };
         assert_eq!(log.list(&Call::new(), request).await.unwrap_err().code, Code::InvalidArgument);
     }
 }

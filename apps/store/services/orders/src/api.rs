@@ -35,7 +35,10 @@ impl OrdersApi {
         }
         transaction.commit().await?;
         if record.state != state {
-            return Err(Error::failed_precondition(format!("The order `{order_id}` is already {}.", record.state.name())));
+            return Err(Error::failed_precondition(format!(
+                "The order `{order_id}` is already {}.",
+                record.state.name()
+            )));
         }
         Ok(record.message())
     }

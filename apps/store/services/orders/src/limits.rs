@@ -23,11 +23,10 @@ pub fn order_id(id: &str) -> Result<(), Error> {
 
 /// Whose an order is.
 pub fn shopper_id(id: &str) -> Result<(), Error> {
-    let named = ["guest:", "customer:"]
-        .iter()
-        .filter_map(|prefix| id.strip_prefix(prefix))
-        .any(|name| !name.is_empty());
-    let letters = id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b':' | b'-'));
+    let named =
+        ["guest:", "customer:"].iter().filter_map(|prefix| id.strip_prefix(prefix)).any(|name| !name.is_empty());
+    let letters =
+        id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b':' | b'-'));
     if named && letters && id.len() <= 80 {
         return Ok(());
     }
@@ -84,12 +83,18 @@ fn lines(lines: &[OrderLine], currency: &str) -> Result<i64, Error> {
     let mut seen = BTreeSet::new();
     let mut sum = 0i64;
     for line in lines {
-        let slug = line.product_id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+        let slug =
+            line.product_id.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         if !slug || !(1..=64).contains(&line.product_id.len()) {
-            return Err(Error::invalid_argument("A line's `product_id` is 1 to 64 characters of `a-z`, `0-9` and `-`."));
+            return Err(Error::invalid_argument(
+                "A line's `product_id` is 1 to 64 characters of `a-z`, `0-9` and `-`.",
+            ));
         }
         if !seen.insert(line.product_id.as_str()) {
-            return Err(Error::invalid_argument(format!("`{}` is listed twice: put it into one line.", line.product_id)));
+            return Err(Error::invalid_argument(format!(
+                "`{}` is listed twice: put it into one line.",
+                line.product_id
+            )));
         }
         text("name", &line.name, 1, 120)?;
         if !(1..=PIECES_MAX).contains(&line.quantity) {

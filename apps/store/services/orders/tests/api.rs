@@ -35,8 +35,7 @@ impl Bench {
     }
 
     async fn cancel(&self, order_id: &str, reason: &str) -> Result<Order, Error> {
-        let request =
-            CancelRequest { order_id: order_id.to_owned(), reason: reason.to_owned(), ..Default::default() };
+        let request = CancelRequest { order_id: order_id.to_owned(), reason: reason.to_owned(), ..Default::default() };
         Ok(self.api.cancel(&Call::new(), request).await?.order.into_option().unwrap())
     }
 
@@ -122,10 +121,7 @@ async fn an_order_is_decided_once_with_one_event() {
     let kinds: Vec<_> = events.iter().map(|event| (event.sequence, event.kind.as_known())).collect();
     assert_eq!(
         kinds,
-        [
-            (1, Some(OrderEventKind::ORDER_EVENT_KIND_CONFIRMED)),
-            (2, Some(OrderEventKind::ORDER_EVENT_KIND_CANCELLED))
-        ]
+        [(1, Some(OrderEventKind::ORDER_EVENT_KIND_CONFIRMED)), (2, Some(OrderEventKind::ORDER_EVENT_KIND_CANCELLED))]
     );
     assert_eq!(events[0].order.order_id, kept.order_id);
     assert_eq!(bench.events(0, 0).await, events, "delivered again, the same");
@@ -159,11 +155,8 @@ async fn a_list_comes_in_pages_newest_first_and_only_its_shoppers() {
     expected.sort_by(|a, b| (b.opened_at_ms, &b.order_id).cmp(&(a.opened_at_ms, &a.order_id)));
     assert_eq!(listed, expected);
     for page_token in ["x", "1.2", "1.", ".", "99999999999999999999.a"] {
-        let request = ListRequest {
-            shopper_id: "guest:one".to_owned(),
-            page_token: page_token.to_owned(),
-            ..Default::default()
-        };
+        let request =
+            ListRequest { shopper_id: "guest:one".to_owned(), page_token: page_token.to_owned(), ..Default::default() };
         assert_eq!(bench.api.list(&Call::new(), request).await.unwrap_err().code, Code::InvalidArgument);
     }
 }

@@ -151,9 +151,7 @@ impl Payment for PaymentApi {
         let money = checked(request.amount.as_option())?;
         let card = match request.card_number.trim() {
             "" => None,
-            number => Some(
-                Card::check(number, &request.card_expiry, (self.clock)()).map_err(Error::invalid_argument)?,
-            ),
+            number => Some(Card::check(number, &request.card_expiry, (self.clock)()).map_err(Error::invalid_argument)?),
         };
         let record = self.begin_authorise(&request, &money, card.as_ref()).await?;
         let record = self.settle_authorise(record, card.as_ref(), request.fence).await?;
@@ -166,9 +164,8 @@ impl Payment for PaymentApi {
         let mut record = self.write_ahead(order_id, fence, State::Authorised, State::Capturing).await?;
         if record.state == State::Capturing {
             let verdict = self.ask(Operation::Capture, &record).await?;
-            record = self
-                .record(order_id, fence, State::Capturing, verdict, State::Captured, State::CaptureRefused)
-                .await?;
+            record =
+                self.record(order_id, fence, State::Capturing, verdict, State::Captured, State::CaptureRefused).await?;
         }
         if matches!(record.state, State::Asked | State::Declined | State::Voided) {
             return Err(nothing(order_id));
@@ -243,7 +240,9 @@ fn check_order(order_id: &str, fence: i64) -> Result<(), Error> {
     let fits = (1..=64).contains(&order_id.len())
         && order_id.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-');
     if !fits {
-        return Err(Error::invalid_argument("`order_id` must be 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`."));
+        return Err(Error::invalid_argument(
+            "`order_id` must be 1 to 64 characters of `A-Z`, `a-z`, `0-9`, `_` and `-`.",
+        ));
     }
     if fence < 0 {
         return Err(Error::invalid_argument("`fence` must not be negative."));
@@ -276,8 +275,8 @@ fn message(record: Record) -> PaymentRecord {
         State::Voided => PaymentState::PAYMENT_STATE_VOIDED,
         State::Refunded => PaymentState::PAYMENT_STATE_REFUNDED,
     };
-    let amount = (record.amount != 0)
-        .then(|| Money { minor: record.amount, currency: record.currency, ..Default::default() });
+    let amount =
+        (record.amount != 0).then(|| Money { minor: record.amount, currency: record.currency, ..Default::default() });
     PaymentRecord {
         order_id: record.order_id,
         state: state.into(),

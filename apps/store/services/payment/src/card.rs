@@ -107,13 +107,8 @@ impl CardKind {
     /// The kind of that name; a name this program does not know is a stranger.
     #[must_use]
     pub fn from_name(name: &str) -> CardKind {
-        let kinds = [
-            CardKind::Good,
-            CardKind::Declined,
-            CardKind::NoFunds,
-            CardKind::LosesAnswers,
-            CardKind::RefusesCapture,
-        ];
+        let kinds =
+            [CardKind::Good, CardKind::Declined, CardKind::NoFunds, CardKind::LosesAnswers, CardKind::RefusesCapture];
         kinds.into_iter().find(|kind| kind.name() == name).unwrap_or(CardKind::Stranger)
     }
 }

@@ -49,9 +49,10 @@ impl State {
     }
 
     fn from_name(name: &str) -> Result<State, Error> {
-        State::ALL.into_iter().find(|state| state.name() == name).ok_or_else(|| {
-            Error::internal(format!("The stored payment state `{name}` is not one this release knows."))
-        })
+        State::ALL
+            .into_iter()
+            .find(|state| state.name() == name)
+            .ok_or_else(|| Error::internal(format!("The stored payment state `{name}` is not one this release knows.")))
     }
 }
 
@@ -153,14 +154,13 @@ pub async fn advance(
 async fn transfer(connection: &mut SqliteConnection, record: &Record, kind: Kind, now: i64) -> Result<(), Error> {
     let entries = ledger::entries(kind, record.amount)
         .ok_or_else(|| Error::internal(format!("The payment of the order `{}` has no amount.", record.order_id)))?;
-    let (transfer_id,): (i64,) = sqlx::query_as(
-        "INSERT INTO transfers (order_id, kind, at_millis) VALUES ($1, $2, $3) RETURNING transfer_id",
-    )
-    .bind(&record.order_id)
-    .bind(kind.name())
-    .bind(now)
-    .fetch_one(&mut *connection)
-    .await?;
+    let (transfer_id,): (i64,) =
+        sqlx::query_as("INSERT INTO transfers (order_id, kind, at_millis) VALUES ($1, $2, $3) RETURNING transfer_id")
+            .bind(&record.order_id)
+            .bind(kind.name())
+            .bind(now)
+            .fetch_one(&mut *connection)
+            .await?;
     for (account, amount) in entries {
         sqlx::query("INSERT INTO entries (transfer_id, account, amount, currency) VALUES ($1, $2, $3, $4)")
             .bind(transfer_id)

@@ -120,7 +120,8 @@ async fn another_amount_or_card_under_the_same_order_is_refused() {
 #[tokio::test]
 async fn a_declined_card_is_an_answer_and_stays_declined() {
     let bench = Bench::new().await;
-    for (order, card) in [("order-1", DECLINED), ("order-2", "4000 0000 0000 9995"), ("order-3", "4111 1111 1111 1111")] {
+    for (order, card) in [("order-1", DECLINED), ("order-2", "4000 0000 0000 9995"), ("order-3", "4111 1111 1111 1111")]
+    {
         for _ in 0..2 {
             let payment = bench.authorise(order, 100, card).await.unwrap();
             assert_eq!(payment.state, PaymentState::PAYMENT_STATE_DECLINED);

@@ -22,8 +22,8 @@ pub enum Zone {
 
 const HOME: &str = "DE";
 const EUROPE: [&str; 36] = [
-    "AD", "AT", "BE", "BG", "CH", "CY", "CZ", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS", "IT", "LI", "LT", "LU",
-    "LV", "MC", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK", "SM", "UA", "VA",
+    "AD", "AT", "BE", "BG", "CH", "CY", "CZ", "DK", "EE", "ES", "FI", "FR", "GB", "GR", "HR", "HU", "IE", "IS", "IT",
+    "LI", "LT", "LU", "LV", "MC", "MT", "NL", "NO", "PL", "PT", "RO", "SE", "SI", "SK", "SM", "UA", "VA",
 ];
 
 impl Zone {
@@ -142,9 +142,14 @@ mod tests {
 
     #[test]
     fn bad_input_is_refused() {
-        for (country, minor, currency, pieces) in
-            [("", 1, "EUR", 1), ("de", 1, "EUR", 1), ("DE", -1, "EUR", 1), ("DE", 1, "CHF", 1), ("DE", 1, "EUR", 0), ("DE", 1, "EUR", i32::MAX)]
-        {
+        for (country, minor, currency, pieces) in [
+            ("", 1, "EUR", 1),
+            ("de", 1, "EUR", 1),
+            ("DE", -1, "EUR", 1),
+            ("DE", 1, "CHF", 1),
+            ("DE", 1, "EUR", 0),
+            ("DE", 1, "EUR", i32::MAX),
+        ] {
             assert!(amount(country, minor, currency, pieces).is_err(), "{country} {minor} {currency} {pieces}");
         }
         assert!(amount("DE", i64::MAX, "EUR", PIECES_MAX).is_ok());

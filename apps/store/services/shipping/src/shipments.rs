@@ -51,7 +51,11 @@ impl Row {
 }
 
 /// The shipment of an order as it is at `now_ms`.
-pub async fn of_order(connection: &mut SqliteConnection, order_id: &str, now_ms: i64) -> Result<Option<Shipment>, Error> {
+pub async fn of_order(
+    connection: &mut SqliteConnection,
+    order_id: &str,
+    now_ms: i64,
+) -> Result<Option<Shipment>, Error> {
     let row: Option<Row> = sqlx::query_as(
         "SELECT shipment_id, order_id, carrier, tracking_number, destination, email, created_at_ms, expected_at_ms
          FROM shipments WHERE order_id = $1",
@@ -82,7 +86,9 @@ pub async fn take(connection: &mut SqliteConnection, events: &[OrderEvent], now_
             match event.order.as_option() {
                 Some(order) => create(connection, order, now_ms).await?,
                 // Waiting for it would hold up every order behind it.
-                None => tracing::error!(event = %event.event_id, "an event of the orders carries no order; no shipment is made"),
+                None => {
+                    tracing::error!(event = %event.event_id, "an event of the orders carries no order; no shipment is made")
+                }
             }
         }
     }

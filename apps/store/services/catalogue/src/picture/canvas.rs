@@ -92,7 +92,11 @@ impl Canvas {
     /// A paint that runs from top to bottom of what it fills.
     pub fn down(&mut self, stops: &[Stop]) -> String {
         let name = self.name();
-        draw!(self.definitions, "<linearGradient id=\"{name}\" x2=\"0\" y2=\"1\">{}</linearGradient>", Self::stops(stops));
+        draw!(
+            self.definitions,
+            "<linearGradient id=\"{name}\" x2=\"0\" y2=\"1\">{}</linearGradient>",
+            Self::stops(stops)
+        );
         format!("url(#{name})")
     }
 
@@ -167,12 +171,8 @@ impl Canvas {
     /// A glow around a light.
     pub fn glow(&mut self, x: f32, y: f32, radius: f32) {
         let tone = self.palette.sun;
-        let paint = self.outward(&[
-            (0.0, tone.lighter(0.5), 0.85),
-            (0.35, tone, 0.38),
-            (0.7, tone, 0.10),
-            (1.0, tone, 0.0),
-        ]);
+        let paint =
+            self.outward(&[(0.0, tone.lighter(0.5), 0.85), (0.35, tone, 0.38), (0.7, tone, 0.10), (1.0, tone, 0.0)]);
         self.ellipse(x, y, radius, radius, &paint);
     }
 

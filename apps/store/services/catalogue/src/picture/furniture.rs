@@ -15,7 +15,12 @@ pub fn chair(canvas: &mut Canvas) {
     canvas.wood("M264,90 Q262,80 254,80 L242,214 L252,350 L264,350 L258,214 Z", 0.14);
     let main = canvas.palette.main;
     if back {
-        canvas.solid("M140,88 Q200,72 260,88 L256,134 Q200,120 144,134 Z", (140.0, 76.0, 120.0, 58.0), main, Pattern::Plain);
+        canvas.solid(
+            "M140,88 Q200,72 260,88 L256,134 Q200,120 144,134 Z",
+            (140.0, 76.0, 120.0, 58.0),
+            main,
+            Pattern::Plain,
+        );
         canvas.wood("M146,168 Q200,156 254,168 L253,180 Q200,168 147,180 Z", 0.1);
     } else {
         canvas.wood("M140,84 Q200,68 260,84 L258,104 Q200,90 142,104 Z", 0.1);
@@ -24,7 +29,12 @@ pub fn chair(canvas: &mut Canvas) {
         }
     }
     let cloth = canvas.choices.one_of(&CLOTHS);
-    canvas.solid("M132,210 Q134,198 150,198 H250 Q266,198 268,210 L274,226 Q274,240 260,240 H140 Q126,240 126,226 Z", (126.0, 198.0, 148.0, 42.0), main, cloth);
+    canvas.solid(
+        "M132,210 Q134,198 150,198 H250 Q266,198 268,210 L274,226 Q274,240 260,240 H140 Q126,240 126,226 Z",
+        (126.0, 198.0, 148.0, 42.0),
+        main,
+        cloth,
+    );
     canvas.faint_line("M150,292 H250", Colour::hex(0x8a6240), 7.0, 1.0);
 }
 
@@ -36,16 +46,36 @@ pub fn armchair(canvas: &mut Canvas) {
         canvas.wood(&format!("M{x:.1},316 h16 l-3,34 h-9 Z"), 0.15);
     }
     let cloth = canvas.choices.one_of(&[Pattern::Plain, Pattern::Ribs]);
-    canvas.solid("M120,130 C120,92 158,84 200,84 C242,84 280,92 280,130 V270 H120 Z", (120.0, 84.0, 160.0, 186.0), main, cloth);
+    canvas.solid(
+        "M120,130 C120,92 158,84 200,84 C242,84 280,92 280,130 V270 H120 Z",
+        (120.0, 84.0, 160.0, 186.0),
+        main,
+        cloth,
+    );
     canvas.faint_line("M146,130 C146,112 170,106 200,106 C230,106 254,112 254,130 V220", main.darker(0.3), 2.5, 0.6);
-    canvas.solid("M122,236 Q122,222 138,222 H262 Q278,222 278,236 V270 H122 Z", (122.0, 222.0, 156.0, 48.0), main.lighter(0.12), cloth);
-    canvas.solid("M122,266 H278 V318 Q278,326 268,326 H132 Q122,326 122,318 Z", (122.0, 266.0, 156.0, 60.0), main.darker(0.12), Pattern::Plain);
+    canvas.solid(
+        "M122,236 Q122,222 138,222 H262 Q278,222 278,236 V270 H122 Z",
+        (122.0, 222.0, 156.0, 48.0),
+        main.lighter(0.12),
+        cloth,
+    );
+    canvas.solid(
+        "M122,266 H278 V318 Q278,326 268,326 H132 Q122,326 122,318 Z",
+        (122.0, 266.0, 156.0, 60.0),
+        main.darker(0.12),
+        Pattern::Plain,
+    );
     for left in [82.0, 264.0] {
         let arm = format!("M{left:.1},220 q0,-26 27,-26 q27,0 27,26 V312 q0,14 -14,14 h-26 q-14,0 -14,-14 Z");
         canvas.solid(&arm, (left, 194.0, 54.0, 132.0), main, cloth);
     }
     canvas.turned(-9.0, 200.0, 190.0, |canvas| {
-        canvas.solid("M162,162 Q200,170 238,162 Q232,196 238,226 Q200,218 162,226 Q168,196 162,162 Z", (162.0, 162.0, 76.0, 64.0), second, Pattern::Zigzag);
+        canvas.solid(
+            "M162,162 Q200,170 238,162 Q232,196 238,226 Q200,218 162,226 Q168,196 162,162 Z",
+            (162.0, 162.0, 76.0, 64.0),
+            second,
+            Pattern::Zigzag,
+        );
     });
 }
 
@@ -57,10 +87,20 @@ pub fn stool(canvas: &mut Canvas) {
     canvas.wood("M252,176 L234,180 L260,352 L274,352 Z", 0.18);
     canvas.faint_line("M142,286 H258", Colour::hex(0x8a6240), 8.0, 1.0);
     let (main, second) = (canvas.palette.main, canvas.palette.second);
-    canvas.solid("M112,158 H288 V168 Q288,190 262,190 H138 Q112,190 112,168 Z", (112.0, 158.0, 176.0, 32.0), main, Pattern::Plain);
+    canvas.solid(
+        "M112,158 H288 V168 Q288,190 262,190 H138 Q112,190 112,168 Z",
+        (112.0, 158.0, 176.0, 32.0),
+        main,
+        Pattern::Plain,
+    );
     canvas.ellipse(200.0, 158.0, 88.0, 16.0, &main.lighter(0.22).css());
     for reach in [62.0_f32, 38.0, 14.0] {
-        canvas.faint_line(&format!("M{:.1},158 a{reach:.1},{:.1} 0 1 0 {:.1},0", 200.0 - reach, reach * 0.17, reach * 2.0), second, 2.2, 0.8);
+        canvas.faint_line(
+            &format!("M{:.1},158 a{reach:.1},{:.1} 0 1 0 {:.1},0", 200.0 - reach, reach * 0.17, reach * 2.0),
+            second,
+            2.2,
+            0.8,
+        );
     }
 }
 
@@ -76,8 +116,18 @@ pub fn bench(canvas: &mut Canvas) {
         canvas.faint_line(&format!("M{x:.1},230 h46 M{:.1},238 h30", x - 30.0), Colour::hex(0x7d5a39), 1.6, 0.5);
     }
     let (main, second) = (canvas.palette.main, canvas.palette.second);
-    canvas.solid("M60,206 Q60,196 72,196 H214 Q226,196 226,206 V212 Q226,221 214,221 H72 Q60,221 60,212 Z", (60.0, 196.0, 166.0, 25.0), main, Pattern::Ribs);
-    canvas.solid("M274,162 Q304,170 336,162 Q330,190 336,220 H274 Q280,190 274,162 Z", (274.0, 162.0, 62.0, 58.0), second, Pattern::Leaves);
+    canvas.solid(
+        "M60,206 Q60,196 72,196 H214 Q226,196 226,206 V212 Q226,221 214,221 H72 Q60,221 60,212 Z",
+        (60.0, 196.0, 166.0, 25.0),
+        main,
+        Pattern::Ribs,
+    );
+    canvas.solid(
+        "M274,162 Q304,170 336,162 Q330,190 336,220 H274 Q280,190 274,162 Z",
+        (274.0, 162.0, 62.0, 58.0),
+        second,
+        Pattern::Leaves,
+    );
 }
 
 /// A table for the family, laid with a runner and a vase.
@@ -90,7 +140,12 @@ pub fn table(canvas: &mut Canvas) {
     canvas.wood("M66,226 H334 V248 H66 Z", 0.22);
     canvas.wood("M32,208 Q32,200 40,200 H360 Q368,200 368,208 V226 Q368,230 364,230 H36 Q32,230 32,226 Z", 0.02);
     canvas.flat("M160,198 H240 L246,272 L200,284 L154,272 Z", (154.0, 198.0, 92.0, 86.0), main, Pattern::Bands);
-    canvas.solid("M186,146 H214 C210,160 226,170 224,184 Q222,200 210,200 H190 Q178,200 176,184 C174,170 190,160 186,146 Z", (174.0, 146.0, 52.0, 54.0), canvas.palette.second, Pattern::Plain);
+    canvas.solid(
+        "M186,146 H214 C210,160 226,170 224,184 Q222,200 210,200 H190 Q178,200 176,184 C174,170 190,160 186,146 Z",
+        (174.0, 146.0, 52.0, 54.0),
+        canvas.palette.second,
+        Pattern::Plain,
+    );
     sprig(canvas, 200.0, 148.0, 92.0);
 }
 
@@ -101,12 +156,22 @@ pub fn side_table(canvas: &mut Canvas) {
     canvas.wood("M140,224 L156,224 L138,352 L126,352 Z", 0.12);
     canvas.wood("M260,224 L244,224 L262,352 L274,352 Z", 0.2);
     canvas.wood("M193,232 H207 L205,346 H195 Z", 0.32);
-    canvas.solid("M88,214 H312 V224 Q300,246 200,246 Q100,246 88,224 Z", (88.0, 214.0, 224.0, 32.0), main.darker(0.1), Pattern::Plain);
+    canvas.solid(
+        "M88,214 H312 V224 Q300,246 200,246 Q100,246 88,224 Z",
+        (88.0, 214.0, 224.0, 32.0),
+        main.darker(0.1),
+        Pattern::Plain,
+    );
     canvas.ellipse(200.0, 214.0, 112.0, 22.0, &main.css());
     let gloss = canvas.across(&[(0.0, WHITE, 0.0), (0.35, WHITE, 0.35), (0.6, WHITE, 0.0)]);
     canvas.ellipse(200.0, 214.0, 112.0, 22.0, &gloss);
     canvas.solid("M132,198 H214 V210 H132 Z", (132.0, 198.0, 82.0, 12.0), second, Pattern::Plain);
-    canvas.solid("M140,186 H208 V198 H140 Z", (140.0, 186.0, 68.0, 12.0), canvas.palette.dark.lighter(0.3), Pattern::Plain);
+    canvas.solid(
+        "M140,186 H208 V198 H140 Z",
+        (140.0, 186.0, 68.0, 12.0),
+        canvas.palette.dark.lighter(0.3),
+        Pattern::Plain,
+    );
     canvas.solid("M236,172 H272 L268,212 H240 Z", (236.0, 172.0, 36.0, 40.0), second.darker(0.12), Pattern::Dip);
 }
 
@@ -133,7 +198,12 @@ pub fn shelves(canvas: &mut Canvas, leaning: bool) {
 }
 
 fn things(canvas: &mut Canvas, left: f32, right: f32, floor: f32) {
-    let tones = [canvas.palette.main, canvas.palette.second, canvas.palette.dark.lighter(0.25), canvas.palette.main.lighter(0.35)];
+    let tones = [
+        canvas.palette.main,
+        canvas.palette.second,
+        canvas.palette.dark.lighter(0.25),
+        canvas.palette.main.lighter(0.35),
+    ];
     let mut at = left;
     while at < right - 34.0 {
         match canvas.choices.next() % 3 {
@@ -168,12 +238,24 @@ pub fn sprig(canvas: &mut Canvas, x: f32, y: f32, height: f32) {
     let green = Colour::hex(0x6f9a6c).mix(canvas.palette.main, 0.2);
     for lean in [-0.42_f32, 0.02, 0.40] {
         let (tip_x, tip_y) = (x + lean * height, y - height * (1.0 - lean.abs() * 0.4));
-        canvas.line(&format!("M{x:.1},{y:.1} Q{x:.1},{:.1} {tip_x:.1},{tip_y:.1}", y - height * 0.5), green.darker(0.3), 1.8);
+        canvas.line(
+            &format!("M{x:.1},{y:.1} Q{x:.1},{:.1} {tip_x:.1},{tip_y:.1}", y - height * 0.5),
+            green.darker(0.3),
+            1.8,
+        );
         for step in [0.45_f32, 0.7, 0.95] {
             let (leaf_x, leaf_y) = (x + (tip_x - x) * step * step, y + (tip_y - y) * step);
             let size = height * 0.11;
             for side in [-1.0_f32, 1.0] {
-                let path = format!("M{leaf_x:.1},{leaf_y:.1} q{:.1},-{size:.1} {:.1},-{:.1} q{:.1},{size:.1} {:.1},{:.1} Z", size * side, size * 1.9 * side, size * 0.8, -size * 0.2 * side, -size * 1.9 * side, size * 0.8);
+                let path = format!(
+                    "M{leaf_x:.1},{leaf_y:.1} q{:.1},-{size:.1} {:.1},-{:.1} q{:.1},{size:.1} {:.1},{:.1} Z",
+                    size * side,
+                    size * 1.9 * side,
+                    size * 0.8,
+                    -size * 0.2 * side,
+                    -size * 1.9 * side,
+                    size * 0.8
+                );
                 let tone = if side < 0.0 { green } else { green.lighter(0.18) };
                 canvas.fill(&path, &tone.css());
             }
@@ -187,7 +269,11 @@ pub fn mirror(canvas: &mut Canvas) {
     canvas.veil("M96,176 a110,110 0 1 0 220,0 a110,110 0 1 0 -220,0", SHADE, 0.14);
     let frame = canvas.across(&[(0.0, main.lighter(0.3), 1.0), (0.5, main, 1.0), (1.0, main.darker(0.3), 1.0)]);
     canvas.ellipse(200.0, 166.0, 112.0, 112.0, &frame);
-    let glass = canvas.down(&[(0.0, sky.lighter(0.75), 1.0), (0.6, sky.mix(canvas.palette.haze, 0.7), 1.0), (1.0, canvas.palette.ground, 1.0)]);
+    let glass = canvas.down(&[
+        (0.0, sky.lighter(0.75), 1.0),
+        (0.6, sky.mix(canvas.palette.haze, 0.7), 1.0),
+        (1.0, canvas.palette.ground, 1.0),
+    ]);
     canvas.ellipse(200.0, 166.0, 101.0, 101.0, &glass);
     canvas.inside("M99,166 a101,101 0 1 0 202,0 a101,101 0 1 0 -202,0", |canvas| {
         canvas.veil("M140,40 h44 l-96,240 h-44 Z", WHITE, 0.5);
@@ -209,7 +295,12 @@ pub fn camp_chair(canvas: &mut Canvas) {
     canvas.wood("M280,92 L266,88 L252,250 L266,252 Z", 0.2);
     let cloth = canvas.choices.one_of(&[Pattern::Bands, Pattern::Zigzag, Pattern::Leaves]);
     canvas.flat("M128,98 Q200,116 272,98 L262,200 Q200,222 138,200 Z", (128.0, 98.0, 144.0, 120.0), main, cloth);
-    canvas.flat("M124,232 Q200,262 276,232 L268,256 Q200,288 132,256 Z", (124.0, 232.0, 152.0, 52.0), main.darker(0.12), Pattern::Plain);
+    canvas.flat(
+        "M124,232 Q200,262 276,232 L268,256 Q200,288 132,256 Z",
+        (124.0, 232.0, 152.0, 52.0),
+        main.darker(0.12),
+        Pattern::Plain,
+    );
     for x in [100.0, 254.0] {
         canvas.wood(&format!("M{x:.1},196 q0,-8 8,-8 h30 q8,0 8,8 v5 h-46 Z"), 0.06);
     }

@@ -97,8 +97,17 @@ pub fn floor_lamp(canvas: &mut Canvas) {
     beam(canvas, 104.0, 192.0, 152.0);
     canvas.line("M262,346 C276,220 268,62 196,66 C164,68 150,86 148,104", BRASS.darker(0.1), 7.0);
     canvas.faint_line("M260,340 C273,220 266,66 197,69", BRASS.lighter(0.5), 2.0, 0.8);
-    canvas.solid("M214,342 Q262,330 310,342 V352 H214 Z", (214.0, 332.0, 96.0, 20.0), dark.lighter(0.15), Pattern::Plain);
-    shade(canvas, "M136,102 H160 C184,110 200,130 202,152 Q148,164 94,152 C96,130 112,110 136,102 Z", (94.0, 102.0, 108.0, 60.0));
+    canvas.solid(
+        "M214,342 Q262,330 310,342 V352 H214 Z",
+        (214.0, 332.0, 96.0, 20.0),
+        dark.lighter(0.15),
+        Pattern::Plain,
+    );
+    shade(
+        canvas,
+        "M136,102 H160 C184,110 200,130 202,152 Q148,164 94,152 C96,130 112,110 136,102 Z",
+        (94.0, 102.0, 108.0, 60.0),
+    );
     canvas.ellipse(148.0, 157.0, 18.0, 8.0, &WHITE.css());
 }
 
@@ -111,9 +120,18 @@ pub fn desk_lamp(canvas: &mut Canvas) {
     canvas.line("M250,314 L284,204 L176,128", BRASS, 8.0);
     canvas.faint_line("M256,306 L288,208", BRASS.lighter(0.5), 2.0, 0.8);
     canvas.ellipse(284.0, 204.0, 11.0, 11.0, &dark.lighter(0.25).css());
-    canvas.solid("M190,326 C192,312 220,306 252,306 C284,306 312,312 314,326 Z", (190.0, 306.0, 124.0, 20.0), main, Pattern::Plain);
+    canvas.solid(
+        "M190,326 C192,312 220,306 252,306 C284,306 312,312 314,326 Z",
+        (190.0, 306.0, 124.0, 20.0),
+        main,
+        Pattern::Plain,
+    );
     canvas.turned(-34.0, 150.0, 150.0, |canvas| {
-        shade(canvas, "M134,104 H166 L176,126 C200,134 212,158 212,182 Q150,196 88,182 C88,158 100,134 124,126 Z", (88.0, 104.0, 124.0, 90.0));
+        shade(
+            canvas,
+            "M134,104 H166 L176,126 C200,134 212,158 212,182 Q150,196 88,182 C88,158 100,134 124,126 Z",
+            (88.0, 104.0, 124.0, 90.0),
+        );
         canvas.ellipse(150.0, 186.0, 22.0, 10.0, &WHITE.css());
     });
     canvas.ellipse(176.0, 128.0, 9.0, 9.0, &dark.lighter(0.25).css());
@@ -137,7 +155,12 @@ pub fn lantern(canvas: &mut Canvas) {
     }
     canvas.solid("M160,124 H240 L268,156 H132 Z", (132.0, 124.0, 136.0, 32.0), metal, Pattern::Plain);
     canvas.solid("M176,104 H224 V124 H176 Z", (176.0, 104.0, 48.0, 20.0), metal.darker(0.15), Pattern::Plain);
-    canvas.solid("M132,304 H268 V318 Q268,330 256,330 H144 Q132,330 132,318 Z", (132.0, 304.0, 136.0, 26.0), metal, Pattern::Plain);
+    canvas.solid(
+        "M132,304 H268 V318 Q268,330 256,330 H144 Q132,330 132,318 Z",
+        (132.0, 304.0, 136.0, 26.0),
+        metal,
+        Pattern::Plain,
+    );
     canvas.faint_line("M158,166 V294", WHITE, 4.0, 0.5);
 }
 
@@ -154,10 +177,19 @@ pub fn candles(canvas: &mut Canvas) {
         let lit = canvas.down(&[(0.0, warm.lighter(0.5), 0.85), (0.35, warm, 0.2), (1.0, warm, 0.0)]);
         canvas.fill(&wax, &lit);
         canvas.ellipse(x, top, 25.0, 6.0, &tone.lighter(0.6).css());
-        canvas.line(&format!("M{:.1},{top:.1} v20 M{:.1},{top:.1} v34", left + 9.0, right - 12.0), tone.lighter(0.4), 5.0);
+        canvas.line(
+            &format!("M{:.1},{top:.1} v20 M{:.1},{top:.1} v34", left + 9.0, right - 12.0),
+            tone.lighter(0.4),
+            5.0,
+        );
         canvas.line(&format!("M{x:.1},{top:.1} v-10"), canvas.palette.dark, 2.5);
         flame(canvas, x, top - 8.0, 1.0);
-        canvas.solid(&format!("M{:.1},316 H{:.1} q-4,14 -16,14 H{:.1} q-12,0 -16,-14 Z", x - 33.0, x + 33.0, x - 17.0), (x - 33.0, 316.0, 66.0, 14.0), BRASS, Pattern::Plain);
+        canvas.solid(
+            &format!("M{:.1},316 H{:.1} q-4,14 -16,14 H{:.1} q-12,0 -16,-14 Z", x - 33.0, x + 33.0, x - 17.0),
+            (x - 33.0, 316.0, 66.0, 14.0),
+            BRASS,
+            Pattern::Plain,
+        );
     }
 }
 
@@ -170,7 +202,11 @@ pub fn flame(canvas: &mut Canvas, x: f32, y: f32, size: f32) {
         height * 0.5,
         height - 4.0
     );
-    let paint = canvas.down(&[(0.0, Colour::hex(0xfff6d8), 1.0), (0.55, Colour::hex(0xffc65c), 1.0), (1.0, Colour::hex(0xee7f38), 1.0)]);
+    let paint = canvas.down(&[
+        (0.0, Colour::hex(0xfff6d8), 1.0),
+        (0.55, Colour::hex(0xffc65c), 1.0),
+        (1.0, Colour::hex(0xee7f38), 1.0),
+    ]);
     canvas.fill(&outer, &paint);
     canvas.ellipse(x, y - height * 0.22, width * 0.28, height * 0.16, "#fffbe9");
 }

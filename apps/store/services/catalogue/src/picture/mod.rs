@@ -19,7 +19,7 @@ use scene::Scene;
 const DRAWING: u32 = 1;
 
 /// What a picture shows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Form {
     /// The tag that asks for it.
     pub tag: &'static str,

@@ -85,7 +85,12 @@ fn meadow(canvas: &mut Canvas) {
     canvas.fill("M0,300 C120,282 280,282 400,300 V400 H0 Z", &ground);
     for _ in 0..16 {
         let (x, y) = (canvas.choices.between(6.0, 390.0), canvas.choices.between(345.0, 394.0));
-        canvas.faint_line(&format!("M{x:.1},{y:.1} q1,-6 -2,-10 M{x:.1},{y:.1} q2,-6 5,-9"), palette.ground.darker(0.4), 1.5, 0.5);
+        canvas.faint_line(
+            &format!("M{x:.1},{y:.1} q1,-6 -2,-10 M{x:.1},{y:.1} q2,-6 5,-9"),
+            palette.ground.darker(0.4),
+            1.5,
+            0.5,
+        );
     }
 }
 

@@ -100,10 +100,5 @@ pub fn reserve_request(order: &str, lines: &[(&str, i32)], ttl_ms: i64) -> Reser
         quantity: *quantity,
         ..Default::default()
     };
-    ReserveRequest {
-        order_id: order.to_owned(),
-        lines: lines.iter().map(line).collect(),
-        ttl_ms,
-        ..Default::default()
-    }
+    ReserveRequest { order_id: order.to_owned(), lines: lines.iter().map(line).collect(), ttl_ms, ..Default::default() }
 }

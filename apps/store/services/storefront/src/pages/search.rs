@@ -29,9 +29,10 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
     if query.is_empty() {
         return visit.redirect(&store, "/products");
     }
+    let title = format!("Search for “{query}”");
     let (found, mut frame) = tokio::join!(
         store.backends.search(&visit.call, query),
-        store.frame(&visit, &format!("Search for “{query}”")),
+        store.frame(&visit, &title),
     );
     if found.is_stale() {
         frame.notices.push(Notice::catalogue_stale());

@@ -1,0 +1,304 @@
+//! The catalogue through its contract, on a database in a folder of each test's own.
+
+use super::*;
+use shoal_sdk::Code;
+use std::collections::BTreeSet;
+use store_contracts::store::catalogue::v1::{Product, Sort};
+use store_contracts::store::types::v1::Money;
+
+async fn open() -> (tempfile::TempDir, Products) {
+    let folder = tempfile::tempdir().unwrap();
+    let products = Products::open(&Environment::for_tests(folder.path())).await.unwrap();
+    (folder, products)
+}
+
+async fn list_all(products: &Products, category: &str, sort: Sort, currency: &str, page_size: i32) -> Vec<Product> {
+    let mut all = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = ListProductsRequest {
+            category: category.to_owned(),
+            page_size,
+            page_token,
+            sort: sort.into(),
+            currency: currency.to_owned(),
+            ..Default::default()
+        };
+        let page = products.list_products(&Call::new(), request).await.unwrap();
+        assert!(page.products.len() <= usize::try_from(page_size).unwrap());
+        all.extend(page.products);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return all;
+        }
+    }
+}
+
+async fn search(products: &Products, query: &str) -> Vec<String> {
+    let request = SearchRequest { query: query.to_owned(), ..Default::default() };
+    let found = products.search(&Call::new(), request).await.unwrap();
+    found.products.into_iter().map(|product| product.id).collect()
+}
+
+async fn get(products: &Products, id: &str) -> Product {
+    let request = BatchGetProductsRequest { ids: vec![id.to_owned()], ..Default::default() };
+    products.batch_get_products(&Call::new(), request).await.unwrap().products.remove(0)
+}
+
+fn price_in(product: &Product, currency: &str) -> (i64, i64) {
+    let price = product.prices.iter().find(|price| price.amount.currency == currency).unwrap();
+    (price.amount.minor, price.version)
+}
+
+fn set_price(key: &str, product_id: &str, minor: i64, currency: &str, expected_version: i64) -> SetPriceRequest {
+    let amount = Money { minor, currency: currency.to_owned(), ..Default::default() };
+    SetPriceRequest {
+        idempotency_key: key.to_owned(),
+        product_id: product_id.to_owned(),
+        amount: amount.into(),
+        expected_version,
+        ..Default::default()
+    }
+}
+
+fn put(key: &str, id: &str, name: &str, expected_version: i64) -> PutProductRequest {
+    PutProductRequest {
+        idempotency_key: key.to_owned(),
+        expected_version,
+        id: id.to_owned(),
+        name: name.to_owned(),
+        summary: "A summary.".to_owned(),
+        description: "One.\r\n\r\nTwo.".to_owned(),
+        category: "kitchen".to_owned(),
+        tags: vec!["jug".to_owned(), "glass".to_owned()],
+        ..Default::default()
+    }
+}
+
+#[tokio::test]
+async fn every_product_has_words_prices_and_a_picture() {
+    let (_folder, products) = open().await;
+    let all = list_all(&products, "", Sort::SORT_UNSPECIFIED, "", 7).await;
+    assert_eq!(all.len(), 60);
+    assert_eq!(all.iter().map(|product| &product.id).collect::<BTreeSet<_>>().len(), 60);
+    assert!(all.iter().all(|product| product.prices.len() == 4 && product.version == 1));
+    let etags: BTreeSet<_> = all.iter().map(|product| &product.picture_etag).collect();
+    assert_eq!(etags.len(), 60);
+    for product in &all {
+        let request = GetPictureRequest { product_id: product.id.clone(), ..Default::default() };
+        let picture = products.get_picture(&Call::new(), request).await.unwrap();
+        let text = String::from_utf8(picture.data).unwrap();
+        assert!(text.starts_with("<svg ") && text.ends_with("</svg>\n") && !text.contains("NaN"), "{}", product.id);
+        assert_eq!(text.matches("<g").count(), text.matches("</g>").count(), "{}", product.id);
+        assert!(text.len() < 100_000, "{} is {} bytes", product.id, text.len());
+        let known = GetPictureRequest {
+            product_id: product.id.clone(),
+            known_etag: picture.etag.clone(),
+            ..Default::default()
+        };
+        let again = products.get_picture(&Call::new(), known).await.unwrap();
+        assert!(again.not_modified && again.data.is_empty() && again.etag == product.picture_etag);
+    }
+}
+
+#[tokio::test]
+async fn lists_are_in_order_and_pages_meet() {
+    let (_folder, products) = open().await;
+    let names: Vec<String> = list_all(&products, "", Sort::SORT_NAME, "", 11)
+        .await
+        .into_iter()
+        .map(|product| product.name.to_lowercase())
+        .collect();
+    assert!(names.is_sorted() && names.len() == 60);
+    let yen: Vec<i64> = list_all(&products, "", Sort::SORT_PRICE_ASCENDING, "JPY", 13)
+        .await
+        .iter()
+        .map(|product| price_in(product, "JPY").0)
+        .collect();
+    assert!(yen.is_sorted() && yen.len() == 60);
+    let pounds: Vec<i64> = list_all(&products, "lighting", Sort::SORT_PRICE_DESCENDING, "GBP", 2)
+        .await
+        .iter()
+        .map(|product| -price_in(product, "GBP").0)
+        .collect();
+    assert!(pounds.is_sorted() && pounds.len() == 9);
+}
+
+#[tokio::test]
+async fn a_first_page_shows_every_category_and_their_sizes() {
+    let (_folder, products) = open().await;
+    let page = products
+        .list_products(&Call::new(), ListProductsRequest { page_size: 12, ..Default::default() })
+        .await
+        .unwrap();
+    let shown: BTreeSet<_> = page.products.iter().map(|product| product.category.as_str()).collect();
+    assert_eq!(shown.len(), 6);
+    assert_eq!(page.categories.iter().map(|category| category.products).sum::<i32>(), 60);
+    assert_eq!(page.total, 60);
+}
+
+#[tokio::test]
+async fn batches_answer_in_order_and_skip_what_is_unknown() {
+    let (_folder, products) = open().await;
+    let ids = ["trail-flask", "no-such-thing", "tide-mug", "trail-flask"].map(str::to_owned).to_vec();
+    let answer =
+        products.batch_get_products(&Call::new(), BatchGetProductsRequest { ids, ..Default::default() }).await.unwrap();
+    let found: Vec<_> = answer.products.iter().map(|product| product.id.as_str()).collect();
+    assert_eq!(found, ["trail-flask", "tide-mug"]);
+}
+
+#[tokio::test]
+async fn search_finds_names_prefixes_plurals_and_accents() {
+    let (_folder, products) = open().await;
+    assert_eq!(search(&products, "tide mug").await[0], "tide-mug");
+    assert!(search(&products, "MUGS").await.contains(&"enamel-camp-mug".to_owned()));
+    assert!(search(&products, "lante").await.contains(&"dusk-lantern".to_owned()));
+    assert!(search(&products, "stonéware").await.contains(&"harbour-bowl".to_owned()));
+    assert_eq!(search(&products, "tide zebra").await[0], "tide-mug", "any word when no product has all");
+    assert!(search(&products, "zebra").await.is_empty());
+}
+
+#[tokio::test]
+async fn search_takes_anything_as_words() {
+    let (_folder, products) = open().await;
+    for query in [
+        "",
+        "   ",
+        "\"",
+        "mug\" OR \"1",
+        "name:mug",
+        "NEAR(a b)",
+        "*",
+        "mug*",
+        "^mug",
+        "-mug",
+        "';DROP TABLE words;--",
+        "AND",
+        "\u{0}",
+        "日本",
+    ] {
+        search(&products, query).await;
+    }
+    assert!(!search(&products, "mug\" OR \"lamp").await.is_empty());
+}
+
+#[tokio::test]
+async fn related_products_share_something() {
+    let (_folder, products) = open().await;
+    let request = RelatedRequest { product_id: "morrow-teapot".to_owned(), ..Default::default() };
+    let related = products.related(&Call::new(), request).await.unwrap().products;
+    assert_eq!(related.len(), 4);
+    let own = ["teapot", "stoneware", "tea"];
+    assert!(related.iter().all(|product| product.tags.iter().any(|tag| own.contains(&tag.as_str()))));
+    assert!(related.iter().all(|product| product.id != "morrow-teapot"));
+    let unknown = RelatedRequest { product_id: "no-such-thing".to_owned(), ..Default::default() };
+    assert_eq!(products.related(&Call::new(), unknown).await.unwrap_err().code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn prices_are_versions_and_commands_repeat() {
+    let (_folder, products) = open().await;
+    let call = Call::new();
+    let first = products.set_price(&call, set_price("price-key-1", "tide-mug", 2_000, "EUR", 1)).await.unwrap();
+    assert_eq!(price_in(&first.product, "EUR"), (2_000, 2));
+    assert_eq!(price_in(&first.product, "JPY"), (2_900, 1));
+    products.set_price(&call, set_price("price-key-2", "tide-mug", 2_100, "EUR", 2)).await.unwrap();
+    let repeat = products.set_price(&call, set_price("price-key-1", "tide-mug", 2_000, "EUR", 1)).await.unwrap();
+    assert_eq!(repeat, first, "a repeat answers what was answered then");
+    assert_eq!(price_in(&get(&products, "tide-mug").await, "EUR"), (2_100, 3));
+    let stale = products.set_price(&call, set_price("price-key-3", "tide-mug", 1, "EUR", 1)).await.unwrap_err();
+    assert_eq!(stale.code, Code::Aborted);
+    let other = products.set_price(&call, set_price("price-key-1", "tide-mug", 1, "EUR", 1)).await.unwrap_err();
+    assert_eq!(other.code, Code::AlreadyExists);
+    let unknown = products.set_price(&call, set_price("price-key-4", "no-such", 1, "EUR", 0)).await.unwrap_err();
+    assert_eq!(unknown.code, Code::NotFound);
+}
+
+#[tokio::test]
+async fn products_are_put_versioned_and_found() {
+    let (_folder, products) = open().await;
+    let call = Call::new();
+    let made = products.put_product(&call, put("put-key-01", "glass-carafe", "Glass Carafe", 0)).await.unwrap();
+    assert_eq!((made.product.version, made.product.description.as_str()), (1, "One.\n\nTwo."));
+    assert!(made.product.prices.is_empty());
+    assert!(products.put_product(&call, put("put-key-02", "glass-carafe", "Again", 0)).await.is_err());
+    products.put_product(&call, put("put-key-03", "glass-carafe", "Crystal Decanter", 1)).await.unwrap();
+    assert_eq!(search(&products, "decanter").await, ["glass-carafe"]);
+    assert!(!search(&products, "carafe").await.contains(&"glass-carafe".to_owned()));
+    products.set_price(&call, set_price("price-key-1", "glass-carafe", 990, "USD", 0)).await.unwrap();
+    // Without a price in euros it comes last in both directions.
+    for sort in [Sort::SORT_PRICE_ASCENDING, Sort::SORT_PRICE_DESCENDING] {
+        assert_eq!(list_all(&products, "", sort, "EUR", 100).await.last().unwrap().id, "glass-carafe");
+    }
+}
+
+#[tokio::test]
+async fn starting_again_changes_nothing_and_replicas_share_the_seeding() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = Environment::for_tests(folder.path());
+    let (one, two) = tokio::join!(Products::open(&environment), Products::open(&environment));
+    let (one, two) = (one.unwrap(), two.unwrap());
+    one.set_price(&Call::new(), set_price("price-key-1", "tide-mug", 2_000, "EUR", 1)).await.unwrap();
+    let three = Products::open(&environment).await.unwrap();
+    for products in [&one, &two, &three] {
+        assert_eq!(list_all(products, "", Sort::SORT_UNSPECIFIED, "", 100).await.len(), 60);
+        assert_eq!(price_in(&get(products, "tide-mug").await, "EUR"), (2_000, 2));
+    }
+}
+
+#[tokio::test]
+async fn a_setting_adds_products_for_load_tests() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |generated_products| {
+        Environment::for_tests(folder.path()).with_settings(&Settings { generated_products }).unwrap()
+    };
+    Products::open(&with(40)).await.unwrap();
+    let products = Products::open(&with(130)).await.unwrap();
+    let all = list_all(&products, "", Sort::SORT_UNSPECIFIED, "", 100).await;
+    assert_eq!(all.len(), 190);
+    assert!(all.iter().all(|product| product.prices.len() == 4));
+    assert!(Products::open(&with(seed::GENERATED_MAX + 1)).await.is_err());
+}
+
+#[tokio::test]
+async fn bad_input_is_refused_with_a_sentence() {
+    let (_folder, products) = open().await;
+    let call = Call::new();
+    let lists = [
+        ListProductsRequest { page_size: -1, ..Default::default() },
+        ListProductsRequest { page_size: 101, ..Default::default() },
+        ListProductsRequest { category: "shoes".to_owned(), ..Default::default() },
+        ListProductsRequest { currency: "CHF".to_owned(), ..Default::default() },
+        ListProductsRequest { sort: 99.into(), ..Default::default() },
+        ListProductsRequest { page_token: "' OR 1".to_owned(), ..Default::default() },
+    ];
+    for request in lists {
+        assert_eq!(products.list_products(&call, request).await.unwrap_err().code, Code::InvalidArgument);
+    }
+    for ids in [vec![], vec!["a".to_owned(); 101], vec!["A B".to_owned()]] {
+        let request = BatchGetProductsRequest { ids, ..Default::default() };
+        assert_eq!(products.batch_get_products(&call, request).await.unwrap_err().code, Code::InvalidArgument);
+    }
+    for (minor, currency, version) in
+        [(0, "EUR", 1), (-5, "EUR", 1), (i64::MAX, "EUR", 1), (1, "eur", 1), (1, "EUR", -1)]
+    {
+        let request = set_price("price-key-1", "tide-mug", minor, currency, version);
+        assert_eq!(products.set_price(&call, request).await.unwrap_err().code, Code::InvalidArgument);
+    }
+    let puts = [
+        PutProductRequest { name: String::new(), ..put("put-key-01", "thing", "Thing", 0) },
+        PutProductRequest { name: "two\nlines".to_owned(), ..put("put-key-01", "thing", "Thing", 0) },
+        PutProductRequest { description: "x".repeat(4_001), ..put("put-key-01", "thing", "Thing", 0) },
+        PutProductRequest { tags: vec!["a".to_owned(); 2], ..put("put-key-01", "thing", "Thing", 0) },
+        PutProductRequest {
+            tags: (0..13).map(|tag| tag.to_string()).collect(),
+            ..put("put-key-01", "thing", "Thing", 0)
+        },
+        PutProductRequest { category: "shoes".to_owned(), ..put("put-key-01", "thing", "Thing", 0) },
+        put("short", "thing", "Thing", 0),
+        put("put-key-01", "Thing!", "Thing", 0),
+    ];
+    for request in puts {
+        assert_eq!(products.put_product(&call, request).await.unwrap_err().code, Code::InvalidArgument);
+    }
+}

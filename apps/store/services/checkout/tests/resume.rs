@@ -1,0 +1,131 @@
+//! A checkout that dies, hangs or is overtaken at each step: another one finishes the order, all or nothing.
+
+#![allow(clippy::unwrap_used)] // A test ends where something unexpected happens.
+
+mod world;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use shoal_sdk::Call;
+use store_contracts::store::checkout::v1::{Checkout, PlaceState, StatusRequest};
+use world::{Fault, OrderIs, World, checkout, place, quiet, request, until};
+
+const STEPS: [&str; 7] = ["open", "reserve", "authorise", "commit-stock", "capture", "confirm", "basket/clear"];
+/// Longer than any lease with its wait.
+const LEASE_MILLIS: i64 = 20_000;
+
+/// Starts an order on a runtime of its own, and drops that runtime, as a kill would, once `step` was called.
+fn die_at(world: &Arc<World>, folder: &Path, step: &'static str) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let (doomed, place_world, folder) = (Arc::clone(world), Arc::clone(world), folder.to_path_buf());
+    runtime.spawn(async move {
+        let parts = checkout(&place_world, &folder).await;
+        let _ = place(&parts, request("key-00000001")).await;
+        // The task that drives the order dies with the runtime, not with this one.
+        std::future::pending::<()>().await;
+    });
+    runtime.block_on(until("the step is reached", || doomed.was_called(step) > 0));
+    runtime.shutdown_timeout(Duration::from_secs(10));
+}
+
+fn resume(world: &Arc<World>, folder: &Path) -> PlaceState {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let parts = checkout(world, folder).await;
+        assert_eq!(parts.resume().await.unwrap(), 0, "not before the lease has run out");
+        world.clock.fetch_add(LEASE_MILLIS, Ordering::SeqCst);
+        assert_eq!(parts.resume().await.unwrap(), 1);
+        quiet(&parts).await;
+        let status = StatusRequest { idempotency_key: "key-00000001".to_owned(), ..Default::default() };
+        let status = parts.api.status(&Call::new(), status).await.unwrap();
+        let again = place(&parts, request("key-00000001")).await.unwrap();
+        assert_eq!(status.order.as_option(), Some(&again));
+        again.state.as_known().unwrap()
+    })
+}
+
+/// Killed while a step is under way, before it takes effect: without the card the order ends as refused until the card
+/// has arrived at the bank, and is bought from then on.
+#[test]
+fn a_checkout_killed_before_a_step_takes_effect_is_resumed() {
+    for step in STEPS {
+        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+        let path = folder.path().to_path_buf();
+        world.fail(step, &[Fault::Hangs]);
+        die_at(&world, &path, step);
+        let state = resume(&world, &path);
+        let had_card = !["open", "reserve", "authorise"].contains(&step);
+        let expected = if had_card { PlaceState::PLACE_STATE_CONFIRMED } else { PlaceState::PLACE_STATE_REFUSED };
+        assert_eq!(state, expected, "{step}");
+        world.check(had_card);
+    }
+}
+
+/// Killed after the step took effect but before its answer was logged.
+#[test]
+fn a_checkout_killed_after_a_step_took_effect_is_resumed() {
+    for step in ["authorise", "commit-stock", "capture", "confirm", "basket/clear"] {
+        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+        let path = folder.path().to_path_buf();
+        // Lost after its effect, and then not heard again until the kill.
+        world.fail(step, &[Fault::LostAfter, Fault::Hangs]);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (place_world, place_path) = (Arc::clone(&world), path.clone());
+        runtime.spawn(async move {
+            let parts = checkout(&place_world, &place_path).await;
+            let _ = place(&parts, request("key-00000001")).await;
+            std::future::pending::<()>().await;
+        });
+        runtime.block_on(until("the step is tried again", || world.was_called(step) > 1));
+        runtime.shutdown_timeout(Duration::from_secs(10));
+        assert_eq!(resume(&world, &path), PlaceState::PLACE_STATE_CONFIRMED, "{step}");
+        world.check(true);
+    }
+}
+
+/// A callee is away for longer than the shopper waits: the answer says so, and the order goes on by itself.
+#[tokio::test]
+async fn an_order_that_waits_for_a_callee_is_pending_and_then_placed() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    let parts = checkout(&world, folder.path()).await;
+    world.fail("authorise", &[Fault::LostBefore; 100]);
+    let call = Call::new().with_timeout(Duration::from_millis(1_000));
+    let answer = parts.api.place(&call, request("key-00000001")).await.unwrap();
+    assert_eq!(answer.state, PlaceState::PLACE_STATE_PENDING);
+    let status = parts.api.status(&Call::new(), StatusRequest::default()).await.unwrap();
+    assert_eq!((status.unfinished, status.oldest_unfinished_at_ms), (1, 1_700_000_000_000));
+    assert_eq!(world.order().1, OrderIs::Pending);
+    world.let_go();
+    quiet(&parts).await;
+    world.check(true);
+    let answer = place(&parts, request("key-00000001")).await.unwrap();
+    assert_eq!(answer.state, PlaceState::PLACE_STATE_CONFIRMED);
+}
+
+/// A checkout is paused in the middle of a step; another takes the order over and finishes it; then the first wakes up
+/// and its command arrives with the old fence.
+#[tokio::test]
+async fn a_checkout_that_wakes_up_late_does_no_harm() {
+    for step in ["reserve", "commit-stock", "capture", "confirm"] {
+        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+        let (paused, other) = (checkout(&world, folder.path()).await, checkout(&world, folder.path()).await);
+        world.fail(step, &[Fault::Hangs]);
+        let call = Call::new().with_timeout(Duration::from_millis(400));
+        let answer = paused.api.place(&call, request("key-00000001")).await.unwrap();
+        assert_eq!(answer.state, PlaceState::PLACE_STATE_PENDING, "{step}");
+        until("the step is reached", || world.was_called(step) == 1).await;
+        world.clock.fetch_add(LEASE_MILLIS, Ordering::SeqCst);
+        assert_eq!(other.resume().await.unwrap(), 1);
+        quiet(&other).await;
+        let bought = world.order().1 == OrderIs::Confirmed;
+        // Before the authorisation only the paused one has the card.
+        assert_eq!(bought, step != "reserve");
+        world.let_go();
+        until("the late command arrived", || world.state.lock().unwrap().late == 1).await;
+        quiet(&other).await;
+        world.check(bought);
+    }
+}
