@@ -1,11 +1,13 @@
 //! Generates a caller's side: a trait with only the methods it lists, over the wire and in process. Never: messages;
 //! those are the contracts crate's, so that a call in the same process needs no conversion.
 
-use crate::contract::{GENERATED_LINTS, conclude, embed_record, message_config, render, rerun_if_changed, variable, write_file};
+use crate::BuildError;
+use crate::contract::{
+    GENERATED_LINTS, conclude, embed_record, message_config, render, rerun_if_changed, variable, write_file,
+};
 use crate::descriptors::Descriptors;
 use crate::method::{MethodPlan, ServicePlan, doc, snake_case};
 use crate::record::json_list;
-use crate::BuildError;
 use buffa_codegen::context::CodeGenContext;
 use buffa_codegen::idents::rust_path_to_tokens;
 use proc_macro2::TokenStream;
@@ -28,11 +30,7 @@ use std::process::ExitCode;
 /// ```
 #[must_use]
 pub fn calls(folder: &str, contracts: &str) -> Calls {
-    Calls {
-        folder: folder.to_owned(),
-        contracts: contracts.to_owned(),
-        services: Vec::new(),
-    }
+    Calls { folder: folder.to_owned(), contracts: contracts.to_owned(), services: Vec::new() }
 }
 
 /// What [`calls`] will generate.
@@ -124,7 +122,10 @@ impl Calls {
             code.extend(embed_record(&record_name, ".shoal.calls", &header, &set, &file, out)?);
             code.extend(client_code(plan, &methods, &callee, &self.contracts, &record_name));
         }
-        let rust = format!("#[allow({GENERATED_LINTS})]\nmod generated {{\n{}\n}}\npub use generated::*;\n", render("calls", code)?);
+        let rust = format!(
+            "#[allow({GENERATED_LINTS})]\nmod generated {{\n{}\n}}\npub use generated::*;\n",
+            render("calls", code)?
+        );
         write_file(&out.join("calls.rs"), rust.as_bytes())
     }
 
@@ -143,11 +144,7 @@ impl Calls {
 }
 
 fn contract_folders(root: &Path) -> Result<Vec<std::path::PathBuf>, BuildError> {
-    let failed = |why| BuildError::File {
-        doing: "read the folder",
-        path: root.to_owned(),
-        why,
-    };
+    let failed = |why| BuildError::File { doing: "read the folder", path: root.to_owned(), why };
     let mut folders = Vec::new();
     for entry in std::fs::read_dir(root).map_err(failed)? {
         let entry = entry.map_err(failed)?;
@@ -173,7 +170,10 @@ fn find_service<'a>(plans: &'a [ServicePlan], wanted: &str, root: &Path) -> Resu
 
 fn find_methods<'a>(plan: &'a ServicePlan, wanted: &[String]) -> Result<Vec<&'a MethodPlan>, BuildError> {
     if wanted.is_empty() {
-        return Err(BuildError::BadList(format!("no method of `{}` is listed: name those that are called", plan.full_name())));
+        return Err(BuildError::BadList(format!(
+            "no method of `{}` is listed: name those that are called",
+            plan.full_name()
+        )));
     }
     let mut methods: Vec<&MethodPlan> = Vec::new();
     for name in wanted {
@@ -194,26 +194,26 @@ fn find_methods<'a>(plan: &'a ServicePlan, wanted: &[String]) -> Result<Vec<&'a 
 /// The service that answers for a package: its last segment that is not a version, as manifests write names.
 fn callee_of(package: &str) -> String {
     let is_version = |segment: &str| {
-        segment
-            .strip_prefix('v')
-            .is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+        segment.strip_prefix('v').is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
     };
     let named = package.split('.').rev().find(|segment| !is_version(segment));
     named.unwrap_or(package).to_ascii_lowercase().replace('_', "-")
 }
 
-fn client_code(plan: &ServicePlan, methods: &[&MethodPlan], callee: &str, contracts: &str, record: &str) -> TokenStream {
+fn client_code(
+    plan: &ServicePlan,
+    methods: &[&MethodPlan],
+    callee: &str,
+    contracts: &str,
+    record: &str,
+) -> TokenStream {
     let full_name = plan.full_name();
     let name = format_ident!("{}", plan.name);
     let wire = format_ident!("{}OverWire", plan.name);
     let in_process = format_ident!("{}InProcess", plan.name);
     let connect = buffa_codegen::idents::make_field_ident(&snake_case(&plan.name));
     let record = format_ident!("{record}");
-    let modules: Vec<String> = plan
-        .package
-        .split('.')
-        .map(buffa_codegen::idents::escape_mod_ident)
-        .collect();
+    let modules: Vec<String> = plan.package.split('.').map(buffa_codegen::idents::escape_mod_ident).collect();
     let full_trait = rust_path_to_tokens(&format!("{contracts}::{}::{}", modules.join("::"), plan.name));
     let trait_doc = doc(&plan.comment, &format!("What this crate calls of `{full_name}`."));
     let connect_doc = format!(

@@ -1,9 +1,9 @@
 //! Generates the contracts crate: messages, full traits and servers. Never: a client; callers generate what they use.
 
+use crate::BuildError;
 use crate::descriptors::Descriptors;
 use crate::method::{ServicePlan, doc};
 use crate::record::{json_list, write_record};
-use crate::BuildError;
 use buffa_codegen::context::CodeGenContext;
 use buffa_codegen::idents::escape_mod_ident;
 use buffa_codegen::{CodeGenConfig, GeneratedFileKind};
@@ -25,9 +25,7 @@ use std::process::ExitCode;
 /// ```
 #[must_use]
 pub fn contracts(folder: &str) -> Contracts {
-    Contracts {
-        folder: folder.to_owned(),
-    }
+    Contracts { folder: folder.to_owned() }
 }
 
 /// What [`contracts`] will generate.
@@ -269,17 +267,13 @@ pub(crate) const GENERATED_LINTS: &str = "missing_docs, non_camel_case_types, no
      unused_qualifications, rustdoc::all, clippy::all, clippy::pedantic, clippy::unwrap_used";
 
 pub(crate) fn render(what: &str, tokens: TokenStream) -> Result<String, BuildError> {
-    let file = syn::parse2(tokens).map_err(|error| BuildError::Generated {
-        what: what.to_owned(),
-        why: error.to_string(),
-    })?;
+    let file =
+        syn::parse2(tokens).map_err(|error| BuildError::Generated { what: what.to_owned(), why: error.to_string() })?;
     Ok(prettyplease::unparse(&file))
 }
 
 pub(crate) fn variable(name: &'static str) -> Result<PathBuf, BuildError> {
-    std::env::var_os(name)
-        .map(PathBuf::from)
-        .ok_or(BuildError::NotABuildScript(name))
+    std::env::var_os(name).map(PathBuf::from).ok_or(BuildError::NotABuildScript(name))
 }
 
 #[allow(clippy::print_stdout)] // How a build script speaks to cargo.
@@ -301,9 +295,5 @@ pub(crate) fn conclude(result: Result<(), BuildError>) -> ExitCode {
 }
 
 pub(crate) fn write_file(path: &Path, content: &[u8]) -> Result<(), BuildError> {
-    std::fs::write(path, content).map_err(|why| BuildError::File {
-        doing: "write",
-        path: path.to_owned(),
-        why,
-    })
+    std::fs::write(path, content).map_err(|why| BuildError::File { doing: "write", path: path.to_owned(), why })
 }

@@ -39,19 +39,13 @@ impl Descriptors {
 
     /// The names of all files, as importers write them.
     pub fn names(&self) -> Vec<String> {
-        self.files
-            .iter()
-            .filter_map(|file| file.name.clone())
-            .collect()
+        self.files.iter().filter_map(|file| file.name.clone()).collect()
     }
 
     /// A serialised descriptor set of these files and all they import, without comments.
     pub fn closure<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> Vec<u8> {
-        let by_name: BTreeMap<&str, &FileDescriptorProto> = self
-            .files
-            .iter()
-            .filter_map(|file| Some((file.name.as_deref()?, file)))
-            .collect();
+        let by_name: BTreeMap<&str, &FileDescriptorProto> =
+            self.files.iter().filter_map(|file| Some((file.name.as_deref()?, file))).collect();
         let mut wanted: BTreeSet<&str> = BTreeSet::new();
         let mut open: Vec<&str> = names.into_iter().collect();
         while let Some(name) = open.pop() {
@@ -75,11 +69,7 @@ impl Descriptors {
 }
 
 fn find_files(folder: &Path, found: &mut Vec<PathBuf>) -> Result<(), BuildError> {
-    let failed = |why| BuildError::File {
-        doing: "read the folder",
-        path: folder.to_owned(),
-        why,
-    };
+    let failed = |why| BuildError::File { doing: "read the folder", path: folder.to_owned(), why };
     for entry in std::fs::read_dir(folder).map_err(failed)? {
         let entry = entry.map_err(failed)?;
         let path = entry.path();
@@ -118,16 +108,14 @@ fn check(file: &FileDescriptorProto) -> Result<(), BuildError> {
         ));
     }
     if file.package.as_deref().unwrap_or_default().is_empty() {
-        return Err(BuildError::unsupported(
-            name,
-            "it has no package: add one such as `package store.catalogue.v1;`",
-        ));
+        return Err(BuildError::unsupported(name, "it has no package: add one such as `package store.catalogue.v1;`"));
     }
     for service in &file.service {
         let service_name = service.name.as_deref().unwrap_or_default();
-        let streams = service.method.iter().find(|method| {
-            method.client_streaming == Some(true) || method.server_streaming == Some(true)
-        });
+        let streams = service
+            .method
+            .iter()
+            .find(|method| method.client_streaming == Some(true) || method.server_streaming == Some(true));
         if let Some(method) = streams {
             return Err(BuildError::unsupported(
                 name,
@@ -137,16 +125,15 @@ fn check(file: &FileDescriptorProto) -> Result<(), BuildError> {
                 ),
             ));
         }
-        for suffix in ["", "Server"] {
-            let taken = format!("{service_name}{suffix}");
-            let clash = file.message_type.iter().any(|message| message.name.as_deref() == Some(&taken))
-                || file.enum_type.iter().any(|kind| kind.name.as_deref() == Some(&taken));
-            if clash {
-                return Err(BuildError::unsupported(
-                    name,
-                    format!("`{taken}` names a message as well as what is generated for the service `{service_name}`: rename the message"),
-                ));
-            }
+        // Protobuf itself keeps a service's own name from being taken twice.
+        let server = format!("{service_name}Server");
+        let taken = file.message_type.iter().any(|message| message.name.as_deref() == Some(&server))
+            || file.enum_type.iter().any(|kind| kind.name.as_deref() == Some(&server));
+        if taken {
+            return Err(BuildError::unsupported(
+                name,
+                format!("`{server}` is the name of what serves `{service_name}`: give the message another name"),
+            ));
         }
     }
     Ok(())

@@ -68,9 +68,6 @@ pub enum BuildError {
 
 impl BuildError {
     pub(crate) fn unsupported(file: &str, why: impl Into<String>) -> Self {
-        Self::Unsupported {
-            file: file.to_owned(),
-            why: why.into(),
-        }
+        Self::Unsupported { file: file.to_owned(), why: why.into() }
     }
 }

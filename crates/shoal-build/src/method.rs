@@ -35,10 +35,7 @@ impl ServicePlan {
     }
 
     /// All services of a file; types are named relative to the file's package, or absolutely when `context` says so.
-    pub fn of_file(
-        file: &FileDescriptorProto,
-        context: &CodeGenContext<'_>,
-    ) -> Result<Vec<Self>, BuildError> {
+    pub fn of_file(file: &FileDescriptorProto, context: &CodeGenContext<'_>) -> Result<Vec<Self>, BuildError> {
         let file_name = file.name.clone().unwrap_or_default();
         let package = file.package.clone().unwrap_or_default();
         let mut plans = Vec::new();
@@ -81,9 +78,7 @@ fn index(index: usize) -> i32 {
 /// The comment before the declaration at this path of the descriptor; empty when there is none.
 fn comment(file: &FileDescriptorProto, path: &[i32]) -> String {
     let location = file.source_code_info.location.iter().find(|location| location.path == path);
-    location
-        .and_then(|location| location.leading_comments.clone())
-        .unwrap_or_default()
+    location.and_then(|location| location.leading_comments.clone()).unwrap_or_default()
 }
 
 /// A comment as `#[doc]` attributes, or `otherwise` when it is empty.

@@ -25,8 +25,8 @@ pub struct Record {
 pub fn read_records(mut section: &[u8]) -> Result<Vec<Record>, String> {
     let mut records = Vec::new();
     while !section.is_empty() {
-        let (record, rest) = read_record(section)
-            .ok_or_else(|| format!("record {} is damaged or of a later version", records.len()))?;
+        let (record, rest) =
+            read_record(section).ok_or_else(|| format!("record {} is damaged or of a later version", records.len()))?;
         records.push(record);
         section = rest;
     }
@@ -40,15 +40,10 @@ fn read_record(section: &[u8]) -> Option<(Record, &[u8])> {
         return None;
     }
     let (header_length, payload_length) = lengths.split_at(4);
-    let length = |bytes: &[u8]| -> Option<usize> {
-        usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok()
-    };
+    let length = |bytes: &[u8]| -> Option<usize> { usize::try_from(u32::from_le_bytes(bytes.try_into().ok()?)).ok() };
     let (header, rest) = rest.split_at_checked(length(header_length)?)?;
     let (payload, rest) = rest.split_at_checked(length(payload_length)?)?;
-    let record = Record {
-        header: String::from_utf8(header.to_vec()).ok()?,
-        descriptors: payload.to_vec(),
-    };
+    let record = Record { header: String::from_utf8(header.to_vec()).ok()?, descriptors: payload.to_vec() };
     Some((record, rest))
 }
 

@@ -99,8 +99,8 @@ fn what_is_not_supported_says_what_to_do_instead() {
     for (text, expected) in [
         (format!("{start}service S {{ rpc A(stream M) returns (M); }}"), "p/a.proto: `S.A` streams"),
         (format!("{start}service S {{ rpc A(M) returns (stream M); }}"), "p/a.proto: `S.A` streams"),
-        (format!("{start}service M {{ rpc A(M) returns (M); }}"), "`M` names a message as well"),
-        (format!("{start}message SServer {{}}\nservice S {{}}"), "`SServer` names a message as well"),
+        (format!("{start}service M {{ rpc A(M) returns (M); }}"), "'p.v1.M' is defined twice"),
+        (format!("{start}message SServer {{}}\nservice S {{}}"), "`SServer` is the name of what serves `S`"),
         ("syntax = \"proto3\";\nmessage M {}".to_owned(), "p/a.proto: it has no package"),
         ("syntax = \"proto2\";\npackage p.v1;\nmessage M {}".to_owned(), "only proto3 is supported"),
         (
@@ -131,9 +131,8 @@ fn folders_without_contracts_are_named() {
 fn lists_of_calls_are_checked() {
     let folder = shop();
     let name = "shop.stock_room.v1.StockRoom";
-    let generate = |calls: crate::Calls| {
-        calls.generate_into(folder.path(), &folder.path().join("out")).unwrap_err().to_string()
-    };
+    let generate =
+        |calls: crate::Calls| calls.generate_into(folder.path(), &folder.path().join("out")).unwrap_err().to_string();
     let all = || calls("", "::c");
     for (error, expected) in [
         (generate(all().service("shop.v1.Other", &["A"])), "there is: shop.stock_room.v1.StockRoom"),

@@ -1,5 +1,7 @@
 //! Publisher and holders as pure state machines, driven through random histories. No sockets, no clock.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+
 use proptest::prelude::*;
 use shoal_discovery::holder::{Effect, Holder};
 use shoal_discovery::publisher::{ConnectionId, Publisher, PublisherSettings};

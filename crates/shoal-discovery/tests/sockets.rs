@@ -1,5 +1,7 @@
 //! Discovery and health over real Unix sockets, the publisher's restart included. Waits for states, never for a time.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+
 use shoal_discovery::publisher::PublisherSettings;
 use shoal_discovery::{DiscoveryServer, Edges, Follower, Health, HolderName, RoutingTable, View, Watches, ask};
 use shoal_model::{Address, Endpoint, Generation, Observation, RevisionId, ServiceName};

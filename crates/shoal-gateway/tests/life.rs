@@ -1,5 +1,7 @@
 //! The gateway's life: readiness, endpoint changes, the supervisor's absence, TLS, limits, drain.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+
 mod stage;
 
 use http::{Request, Response};

@@ -1,13 +1,13 @@
 //! The gateway as a process: passed sockets, signals, exit status. The process is this test's own executable.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+
 mod stage;
 
-use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use shoal_discovery::{DiscoveryServer, ListenerRoutes, RoutingTable, ask};
 use shoal_model::Generation;
 use stage::{Answer, PATIENCE, Replica, client, full, get, name, route, until};
-use std::os::fd::AsRawFd;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
@@ -25,17 +25,19 @@ fn be_the_gateway() {
 }
 
 /// Starts the gateway; `listener` becomes its descriptor 3.
-fn start(listener: Option<&std::net::TcpListener>, folder: &std::path::Path) -> Child {
+fn start(listener: Option<std::net::TcpListener>, folder: &std::path::Path) -> Child {
     let mut command = Command::new("sh");
-    let script = if let Some(listener) = listener {
-        fcntl_setfd(listener, FdFlags::empty()).unwrap();
-        command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "public");
-        format!("exec 3<&{}; export LISTEN_PID=$$; exec \"$0\" \"$@\"", listener.as_raw_fd())
-    } else {
-        "exec \"$0\" \"$@\"".to_owned()
+    // The socket comes as standard input, from where the shell puts it in its place.
+    let script = match listener {
+        Some(listener) => {
+            let listener = std::os::fd::OwnedFd::from(listener);
+            command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", "public").stdin(Stdio::from(listener));
+            "exec 3<&0 0</dev/null; export LISTEN_PID=$$; exec \"$0\" \"$@\""
+        }
+        None => "exec \"$0\" \"$@\"",
     };
     command
-        .args(["-c", &script])
+        .args(["-c", script])
         .arg(std::env::current_exe().unwrap())
         .args(["be_the_gateway", "--exact", "--nocapture"])
         .env(MARK, "1")
@@ -43,7 +45,6 @@ fn start(listener: Option<&std::net::TcpListener>, folder: &std::path::Path) -> 
         .env("SHOAL_HEALTH", folder.join("health.sock"))
         .env("SHOAL_REPLICA", "gateway-1")
         .env_remove("RUST_LOG")
-        .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
         .spawn()
@@ -81,9 +82,8 @@ async fn it_serves_a_passed_socket_and_finishes_on_sigterm() {
     .await;
     publisher.publish(name("storefront"), Generation(1), vec![replica.endpoint.clone()]);
 
-    let gateway = start(Some(&listener), folder.path());
+    let gateway = start(Some(listener), folder.path());
     let pid = Pid::from_raw(i32::try_from(gateway.id()).unwrap()).unwrap();
-    drop(listener);
     let health = folder.path().join("health.sock");
     until("ready", async || ask(&health, PATIENCE).await.is_ok_and(|answer| answer.ready)).await;
     let asking = tokio::spawn(async move {

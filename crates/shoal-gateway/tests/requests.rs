@@ -1,5 +1,7 @@
 //! Requests through a running gateway: routes, headers, bodies, protocols, and the gateway's own answers.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
+
 mod stage;
 
 use bytes::Bytes;

@@ -19,12 +19,10 @@ pub struct ServiceTarget {
 }
 
 impl ServiceTarget {
-    /// The target for a service's manifest entry. A manifest that gives a plain number (`min` = `max`) sets no bound to
-    /// a scale but [`Replicas::MOST`]; one that gives a range bounds it by `max`.
+    /// The target for a service's manifest entry.
     #[must_use]
     pub fn new(revision: Revision, replicas: Replicas, after: BTreeSet<ServiceName>) -> Self {
-        let replicas_max = if replicas.max > replicas.min { replicas.max } else { Replicas::MOST };
-        Self { revision, replicas: replicas.min, replicas_max, after }
+        Self { revision, replicas: replicas.min, replicas_max: replicas.max, after }
     }
 }
 

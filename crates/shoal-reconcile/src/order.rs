@@ -3,7 +3,7 @@
 
 use crate::state::{Replica, ServiceState, State};
 use shoal_model::{RevisionId, ServiceName};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Whether a service may do now what it wants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,18 +62,40 @@ fn called(state: &State) -> BTreeSet<ServiceName> {
     if state.stopping && callers().any(|(name, _)| *name == gateway) {
         return callers().map(|(name, _)| name).filter(|name| **name != gateway).cloned().collect();
     }
-    let by = |edges: fn(&ServiceState) -> BTreeSet<&ServiceName>| -> BTreeSet<ServiceName> {
-        let called = callers().flat_map(|(name, service)| edges(service).into_iter().filter(move |it| *it != name));
-        called.cloned().collect()
-    };
-    let first = |called: &BTreeSet<ServiceName>| callers().any(|(name, _)| !called.contains(name));
-    let called = by(may_call);
-    if !state.stopping || first(&called) {
-        return called;
+    let calls: BTreeMap<&ServiceName, BTreeSet<&ServiceName>> =
+        callers().map(|(name, service)| (name, may_call(service))).collect();
+    let called: BTreeSet<&ServiceName> =
+        calls.iter().flat_map(|(name, callees)| callees.iter().filter(move |it| *it != name)).copied().collect();
+    if !state.stopping || calls.keys().any(|name| !called.contains(name)) {
+        return called.into_iter().cloned().collect();
     }
-    // They call each other in a circle. Start order has none, so its reverse may still tell; else all go at once.
-    let called = by(starts_after);
-    if first(&called) { called } else { BTreeSet::new() }
+    // Every one is called: they call each other in a circle. Among a circle's own, only start order still tells.
+    let waits = |name: &ServiceName| {
+        let reached = reached(name, &calls);
+        let callers = calls.iter().filter(|(caller, callees)| **caller != name && callees.contains(name));
+        callers.into_iter().any(|(caller, _)| {
+            let starts_after = state.services.get(*caller).map(starts_after).unwrap_or_default();
+            !reached.contains(caller) || starts_after.contains(name)
+        })
+    };
+    let waiting: BTreeSet<ServiceName> = calls.keys().filter(|name| waits(name)).map(|name| (*name).clone()).collect();
+    // Were even start order a circle, all would go at once.
+    if waiting.len() < calls.len() { waiting } else { BTreeSet::new() }
+}
+
+/// All that a service may call, and what those may call, and so on.
+fn reached<'a>(
+    from: &ServiceName,
+    calls: &BTreeMap<&'a ServiceName, BTreeSet<&'a ServiceName>>,
+) -> BTreeSet<&'a ServiceName> {
+    let mut reached: BTreeSet<&ServiceName> = BTreeSet::new();
+    let mut next: Vec<&ServiceName> = calls.get(from).into_iter().flatten().copied().collect();
+    while let Some(name) = next.pop() {
+        if reached.insert(name) {
+            next.extend(calls.get(name).into_iter().flatten().copied());
+        }
+    }
+    reached
 }
 
 /// What the running replicas of a service may call.

@@ -24,6 +24,8 @@ const TRACESTATE_MAX: usize = 512;
 #[derive(Clone, Debug)]
 pub struct Call {
     deadline: Instant,
+    /// Whether a caller waits until then; otherwise it is only the default.
+    waited_for: bool,
     trace: Trace,
     request_id: Arc<str>,
 }
@@ -47,7 +49,7 @@ impl Call {
     /// A call that starts here: a new trace, a new request id, [`DEADLINE_DEFAULT`] from now.
     #[must_use]
     pub fn new() -> Self {
-        Self::started(None, None, Instant::now() + DEADLINE_DEFAULT)
+        Self::started(None, None, None)
     }
 
     /// The call that a request belongs to: its `traceparent` and `x-request-id` where they are well formed, new ones
@@ -58,39 +60,34 @@ impl Call {
     }
 
     pub(crate) fn received(headers: &HeaderMap, deadline: Option<Instant>) -> Self {
-        let mut trace = headers
-            .get(TRACEPARENT)
-            .and_then(|value| Trace::parse(value.to_str().ok()?));
+        let mut trace = headers.get(TRACEPARENT).and_then(|value| Trace::parse(value.to_str().ok()?));
         if let Some(trace) = &mut trace {
             let state = headers.get(TRACESTATE).and_then(|value| value.to_str().ok());
-            trace.state = state
-                .filter(|state| !state.is_empty() && state.len() <= TRACESTATE_MAX)
-                .map(Arc::from);
+            trace.state = state.filter(|state| !state.is_empty() && state.len() <= TRACESTATE_MAX).map(Arc::from);
         }
-        let request_id = headers
-            .get(REQUEST_ID)
-            .and_then(|value| value.to_str().ok())
-            .filter(|id| is_request_id(id))
-            .map(Arc::from);
-        let deadline = deadline.unwrap_or_else(|| Instant::now() + DEADLINE_DEFAULT);
+        let request_id =
+            headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_request_id(id)).map(Arc::from);
         Self::started(trace, request_id, deadline)
     }
 
-    fn started(trace: Option<Trace>, request_id: Option<Arc<str>>, deadline: Instant) -> Self {
+    fn started(trace: Option<Trace>, request_id: Option<Arc<str>>, deadline: Option<Instant>) -> Self {
         let trace = trace.unwrap_or_else(Trace::new);
         let request_id = request_id.unwrap_or_else(|| hexadecimal(&random::<16>()).into());
         Self {
-            deadline,
+            deadline: deadline.unwrap_or_else(|| Instant::now() + DEADLINE_DEFAULT),
+            waited_for: deadline.is_some(),
             trace,
             request_id,
         }
     }
 
-    /// The same call with at most this much time left; never more than it has.
+    /// The same call with this much time left. Never more than it has, when that was set before, here or by a caller.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        let sooner = Instant::now().checked_add(timeout);
-        self.deadline = sooner.map_or(self.deadline, |sooner| sooner.min(self.deadline));
+        // The wire carries at most ten digits of milliseconds, about 115 days.
+        let deadline = Instant::now() + timeout.min(Duration::from_secs(24 * 60 * 60));
+        self.deadline = if self.waited_for { deadline.min(self.deadline) } else { deadline };
+        self.waited_for = true;
         self
     }
 
@@ -150,12 +147,7 @@ impl Call {
 
 impl Trace {
     fn new() -> Self {
-        Self {
-            trace: nonzero_random(),
-            span: nonzero_random(),
-            flags: 1,
-            state: None,
-        }
+        Self { trace: nonzero_random(), span: nonzero_random(), flags: 1, state: None }
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -169,12 +161,7 @@ impl Trace {
         if !version_ok || trace == [0; 16] || span == [0; 8] {
             return None;
         }
-        Some(Self {
-            trace,
-            span,
-            flags: flags & 1,
-            state: None,
-        })
+        Some(Self { trace, span, flags: flags & 1, state: None })
     }
 }
 
@@ -213,9 +200,8 @@ fn nonzero_random<const N: usize>() -> [u8; N] {
 /// Random bytes for ids. Should the system refuse them, ids that are only likely to differ are better than none.
 fn random<const N: usize>() -> [u8; N] {
     try_random().unwrap_or_else(|_| {
-        let nanos = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .map_or(1, |since| since.as_nanos());
+        let nanos =
+            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |since| since.as_nanos());
         let mut bytes = [0; N];
         for (byte, clock) in bytes.iter_mut().zip(nanos.to_le_bytes().into_iter().cycle()) {
             *byte = clock;
@@ -243,20 +229,14 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(HeaderName, &str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap()))
-            .collect()
+        pairs.iter().map(|(name, value)| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
     #[test]
     fn a_trace_is_passed_on_with_a_span_of_its_own() {
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let call = Call::from_headers(&headers(&[
-            (TRACEPARENT, parent),
-            (TRACESTATE, "vendor=1"),
-            (REQUEST_ID, "abc-1"),
-        ]));
+        let call =
+            Call::from_headers(&headers(&[(TRACEPARENT, parent), (TRACESTATE, "vendor=1"), (REQUEST_ID, "abc-1")]));
         assert_eq!(call.traceparent(), parent);
         let mut onward = HeaderMap::new();
         call.child().write_headers(&mut onward);
@@ -290,14 +270,16 @@ mod tests {
     }
 
     #[test]
-    fn a_timeout_only_shortens() {
+    fn a_timeout_replaces_the_default_and_then_only_shortens() {
         let call = Call::new();
         assert!(call.time_left() <= DEADLINE_DEFAULT);
-        let shorter = call.clone().with_timeout(Duration::from_secs(1));
-        assert!(shorter.deadline() < call.deadline());
-        let longer = shorter.clone().with_timeout(Duration::from_secs(60));
-        assert_eq!(longer.deadline(), shorter.deadline());
-        assert_eq!(call.clone().with_timeout(Duration::MAX).deadline(), call.deadline());
+        let minute = call.clone().with_timeout(Duration::from_secs(60));
+        assert!(minute.deadline() > call.deadline());
+        let second = minute.clone().with_timeout(Duration::from_secs(1));
+        assert!(second.deadline() < call.deadline());
+        assert_eq!(second.clone().with_timeout(Duration::MAX).deadline(), second.deadline());
+        let received = Call::received(&HeaderMap::new(), Some(call.deadline()));
+        assert_eq!(received.with_timeout(Duration::MAX).deadline(), call.deadline());
     }
 
     #[test]

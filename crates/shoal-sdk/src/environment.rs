@@ -238,10 +238,7 @@ fn test_service() -> ServiceName {
 /// An endpoint at an address that is known without a supervisor.
 pub(crate) fn fixed_endpoint(service: &ServiceName, address: Address) -> Endpoint {
     Endpoint {
-        replica: ReplicaName {
-            service: service.clone(),
-            serial: 1,
-        },
+        replica: ReplicaName { service: service.clone(), serial: 1 },
         revision: RevisionId("fixed".to_owned()),
         address,
         weight: 100,

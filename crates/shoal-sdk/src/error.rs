@@ -70,10 +70,7 @@ impl Code {
     /// Whether the service failed, rather than the request: what the counters of an edge call an error.
     #[must_use]
     pub fn is_failure(self) -> bool {
-        matches!(
-            self,
-            Self::Unknown | Self::DeadlineExceeded | Self::Internal | Self::Unavailable | Self::DataLoss
-        )
+        matches!(self, Self::Unknown | Self::DeadlineExceeded | Self::Internal | Self::Unavailable | Self::DataLoss)
     }
 }
 
@@ -119,11 +116,7 @@ impl Error {
     /// An error of this code, without details.
     #[must_use]
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self {
-            code,
-            message: message.into(),
-            details: Vec::new(),
-        }
+        Self { code, message: message.into(), details: Vec::new() }
     }
 
     constructors! {
@@ -164,10 +157,7 @@ impl Error {
     /// Adds a typed detail.
     #[must_use]
     pub fn with_detail<M: Message + MessageName>(mut self, message: &M) -> Self {
-        self.details.push(Detail {
-            name: M::FULL_NAME.to_owned(),
-            value: message.encode_to_vec().into(),
-        });
+        self.details.push(Detail { name: M::FULL_NAME.to_owned(), value: message.encode_to_vec().into() });
         self
     }
 

@@ -16,9 +16,7 @@ pub(crate) fn key(folder: &Path, name: &str) -> Result<[u8; LENGTH], StartError>
         && name.len() <= 40
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
     if !named_well {
-        return Err(StartError::new(format!(
-            "`{name}` cannot name a key: use 1 to 40 of a-z, 0-9 and `-`"
-        )));
+        return Err(StartError::new(format!("`{name}` cannot name a key: use 1 to 40 of a-z, 0-9 and `-`")));
     }
     let path = folder.join(format!("{name}.key"));
     let failed = |doing: &str, cause: std::io::Error| {
@@ -51,15 +49,10 @@ fn read(path: &Path) -> std::io::Result<Option<[u8; LENGTH]>> {
 
 fn make(folder: &Path, path: &Path) -> std::io::Result<()> {
     let aside = folder.join(format!(".{}.new", u64::from_le_bytes(try_random::<8>()?)));
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&aside)
-        .and_then(|mut file| {
-            file.write_all(&try_random::<LENGTH>()?)?;
-            file.sync_all()
-        });
+    let written = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&aside).and_then(|mut file| {
+        file.write_all(&try_random::<LENGTH>()?)?;
+        file.sync_all()
+    });
     let linked = written.and_then(|()| match std::fs::hard_link(&aside, path) {
         // Another replica was faster: its key counts.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),

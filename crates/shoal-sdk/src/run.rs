@@ -26,7 +26,8 @@ where
     F: FnOnce(Environment) -> Built,
     Built: Future<Output = Result<Service, StartError>>,
 {
-    let pairs = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let pairs =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let variables = Variables::new(pairs);
     let program = std::env::args_os().next().map(std::path::PathBuf::from);
     let program = program.as_deref().and_then(std::path::Path::file_name);
@@ -47,16 +48,9 @@ fn start_log(variables: &Variables) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(false)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::io::stderr);
     // Under Shoal the keeper writes the time of each line.
-    let started = if variables.get("SHOAL_REPLICA").is_some() {
-        log.without_time().try_init()
-    } else {
-        log.try_init()
-    };
+    let started = if variables.get("SHOAL_REPLICA").is_some() { log.without_time().try_init() } else { log.try_init() };
     if let Err(error) = started {
         tracing::warn!("the log was started before, and stays as it is: {error}");
     }
@@ -119,7 +113,8 @@ fn start_health(variables: &Variables) -> Result<Option<Health>, StartError> {
         return Ok(None);
     };
     let health = Health::serve(socket.clone()).map_err(|error| {
-        StartError::new(format!("cannot answer for health at `{}`, as SHOAL_HEALTH says", socket.display())).because(error)
+        StartError::new(format!("cannot answer for health at `{}`, as SHOAL_HEALTH says", socket.display()))
+            .because(error)
     })?;
     tokio::spawn(health.beat());
     Ok(Some(health))

@@ -18,9 +18,7 @@ impl Shutdown {
     /// One that nobody has requested yet.
     #[must_use]
     pub fn new() -> Self {
-        Self {
-            requested: watch::Sender::new(false),
-        }
+        Self { requested: watch::Sender::new(false) }
     }
 
     /// Requests it; everybody who waits goes on. Again changes nothing.

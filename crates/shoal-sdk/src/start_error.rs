@@ -15,10 +15,7 @@ impl StartError {
     /// An error that says this sentence.
     #[must_use]
     pub fn new(sentence: impl Into<String>) -> Self {
-        Self {
-            sentence: sentence.into(),
-            cause: None,
-        }
+        Self { sentence: sentence.into(), cause: None }
     }
 
     /// Adds what caused it.
@@ -63,9 +60,6 @@ impl<E: StdError + Send + Sync + 'static> From<E> for StartError {
                 next = error.source();
             }
         }
-        Self {
-            sentence,
-            cause: None,
-        }
+        Self { sentence, cause: None }
     }
 }

@@ -13,17 +13,12 @@ pub(crate) struct Variables {
 
 impl Variables {
     pub fn new(pairs: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self {
-            values: pairs.into_iter().collect(),
-        }
+        Self { values: pairs.into_iter().collect() }
     }
 
     /// The value of a variable that is set and not empty.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.values
-            .get(name)
-            .map(String::as_str)
-            .filter(|value| !value.is_empty())
+        self.values.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
     pub fn path(&self, name: &str) -> Option<PathBuf> {
@@ -32,10 +27,7 @@ impl Variables {
 
     /// A number, or an error that names the variable.
     pub fn number<T: std::str::FromStr>(&self, name: &str, what: &str) -> Result<Option<T>, StartError> {
-        let parse = |text: &str| {
-            text.parse()
-                .map_err(|_| StartError::new(format!("{name}=`{text}` is not {what}")))
-        };
+        let parse = |text: &str| text.parse().map_err(|_| StartError::new(format!("{name}=`{text}` is not {what}")));
         self.get(name).map(parse).transpose()
     }
 
@@ -46,8 +38,7 @@ impl Variables {
             .map(str::trim)
             .filter(|name| !name.is_empty())
             .map(|name| {
-                name.parse()
-                    .map_err(|why| StartError::new("SHOAL_CALLS names no services").because(NotAName(why)))
+                name.parse().map_err(|why| StartError::new("SHOAL_CALLS names no services").because(NotAName(why)))
             })
             .collect()
     }

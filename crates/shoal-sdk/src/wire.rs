@@ -25,9 +25,7 @@ pub struct Routes {
 
 impl Routes {
     pub(crate) fn new() -> Self {
-        Self {
-            router: connectrpc::Router::new(),
-        }
+        Self { router: connectrpc::Router::new() }
     }
 
     /// Adds a method with one request and one response.
@@ -108,16 +106,10 @@ pub(crate) fn from_wire(wire: ConnectError) -> Error {
 
 fn detail_from_wire(wire: ErrorDetail) -> Option<Detail> {
     let encoded = wire.value.unwrap_or_default();
-    let value = STANDARD_NO_PAD
-        .decode(&encoded)
-        .or_else(|_| STANDARD.decode(&encoded))
-        .ok()?;
+    let value = STANDARD_NO_PAD.decode(&encoded).or_else(|_| STANDARD.decode(&encoded)).ok()?;
     // gRPC writes the name as a URL, whose last part is the name.
     let name = wire.type_url.rsplit('/').next().unwrap_or_default();
-    Some(Detail {
-        name: name.to_owned(),
-        value: value.into(),
-    })
+    Some(Detail { name: name.to_owned(), value: value.into() })
 }
 
 fn code_to_wire(code: Code) -> ErrorCode {
@@ -172,10 +164,7 @@ mod tests {
         let codes = (1..=16).filter_map(ErrorCode::from_grpc_code);
         for code in codes.map(code_from_wire) {
             let mut error = Error::new(code, "a message");
-            error.details.push(Detail {
-                name: "store.v1.Thing".to_owned(),
-                value: vec![0, 1, 255].into(),
-            });
+            error.details.push(Detail { name: "store.v1.Thing".to_owned(), value: vec![0, 1, 255].into() });
             assert_eq!(code_to_wire(code).as_str(), code.as_str());
             assert_eq!(from_wire(to_wire(error.clone())), error);
         }

@@ -1,5 +1,6 @@
 //! The stage of the gateway's tests: a publisher, replicas and clients, in this process, over real sockets.
 
+#![allow(clippy::unwrap_used)] // A test that cannot go on panics.
 #![allow(dead_code)] // Each test file uses its own part of it.
 
 use bytes::Bytes;

@@ -13,8 +13,8 @@ pub mod calls {
 }
 
 use contracts::example::greeter::v1::{
-    EchoRequest, EchoResponse, FailRequest, FailResponse, GreetRequest, GreetResponse, Greeter, GreeterServer, Shortage,
-    WaitRequest, WaitResponse,
+    EchoRequest, EchoResponse, FailRequest, FailResponse, GreetRequest, GreetResponse, Greeter, GreeterServer,
+    Shortage, WaitRequest, WaitResponse,
 };
 use contracts::example::types::v1::Amount;
 use serde::Deserialize;
@@ -34,10 +34,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            greeting: "Hello".to_owned(),
-            relay: false,
-        }
+        Self { greeting: "Hello".to_owned(), relay: false }
     }
 }
 
@@ -47,10 +44,7 @@ impl Default for Settings {
 /// When the settings are wrong.
 pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let settings: Settings = environment.settings()?;
-    let greeter = Arc::new(Plain {
-        greeting: settings.greeting,
-        replica: environment.replica(),
-    });
+    let greeter = Arc::new(Plain { greeting: settings.greeting, replica: environment.replica() });
     let server = if settings.relay {
         GreeterServer::new(Arc::new(Relay { to: calls::greeter(&environment)? }))
     } else {
@@ -95,7 +89,8 @@ impl Greeter for Plain {
     }
 
     async fn wait(&self, _call: &Call, request: WaitRequest) -> Result<WaitResponse, Error> {
-        let wait = u64::try_from(request.milliseconds).map_err(|_| Error::invalid_argument("nobody waits backwards"))?;
+        let wait =
+            u64::try_from(request.milliseconds).map_err(|_| Error::invalid_argument("nobody waits backwards"))?;
         tokio::time::sleep(Duration::from_millis(wait)).await;
         Ok(WaitResponse::default())
     }
@@ -105,15 +100,8 @@ impl Greeter for Plain {
         match request.how.as_str() {
             "not_found" => Err(Error::not_found("nobody is here, ☃ excepted")),
             "aborted" => {
-                let missing = Amount {
-                    count: 3,
-                    unit: "mugs".to_owned(),
-                    ..Default::default()
-                };
-                let shortage = Shortage {
-                    missing: MessageField::some(missing),
-                    ..Default::default()
-                };
+                let missing = Amount { count: 3, unit: "mugs".to_owned(), ..Default::default() };
+                let shortage = Shortage { missing: MessageField::some(missing), ..Default::default() };
                 Err(Error::aborted("some are missing").with_detail(&shortage))
             }
             "internal" => Err(Error::internal("a defect")),

@@ -1,4 +1,5 @@
 //! The client follows endpoints as they change, says when it has, and keeps them when nobody tells it any more.
+#![allow(clippy::unwrap_used, clippy::panic)] // Tests; what fails here is meant to.
 
 mod running;
 

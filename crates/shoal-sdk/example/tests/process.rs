@@ -1,8 +1,9 @@
 //! The example as a whole process: how it is told where to listen, how it becomes ready, how it stops, what it carries.
+#![allow(clippy::unwrap_used, clippy::panic)] // Tests; what fails here is meant to.
 
 mod running;
 
-use running::http1;
+use running::{http1, rest, send};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -105,18 +106,20 @@ async fn what_is_in_flight_is_finished() {
     let (process, address) = start_passed(folder.path(), |_| {});
     ready(folder.path()).await;
     let json = [("content-type", "application/json")];
-    let wait = http1(address, "POST", "/example.greeter.v1.Greeter/Wait", &json, r#"{"milliseconds":"1500"}"#);
-    let page = http1(address, "GET", "/slow", &[], "");
-    let stopped = async {
-        // Both requests have been read once the server has more than its own connections' worth of work; what matters
-        // is only that they are sent, and the kernel keeps that order: this connection is accepted after theirs.
-        let response = http1(address, "GET", "/", &[], "").await;
-        assert!(response.starts_with("HTTP/1.1 200"));
-        process.signal(Signal::TERM);
-    };
-    let (wait, page, ()) = tokio::join!(wait, page, stopped);
+    let wait = send(address, "POST", "/example.greeter.v1.Greeter/Wait", &json, r#"{"milliseconds":"1500"}"#).await;
+    let page = send(address, "GET", "/slow", &[], "").await;
+    let idle = send(address, "GET", "/", &[("connection", "keep-alive")], "").await;
+    // The kernel keeps the order: once this one is answered, those before it have been read.
+    let response = http1(address, "GET", "/", &[], "").await;
+    assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    process.signal(Signal::TERM);
+    let wait = rest(wait).await;
     assert!(wait.starts_with("HTTP/1.1 200"), "{wait}");
+    let page = rest(page).await;
     assert!(page.ends_with("slow\n"), "{page}");
+    // A connection that is kept alive is closed, not cut off.
+    let idle = rest(idle).await;
+    assert!(idle.starts_with("HTTP/1.1 200"), "{idle}");
     assert!(process.output().status.success());
 }
 
@@ -125,12 +128,11 @@ async fn a_second_signal_stops_at_once() {
     let folder = folder();
     let (process, address) = start_passed(folder.path(), |_| {});
     ready(folder.path()).await;
-    let wait = tokio::spawn(async move {
-        let json = [("content-type", "application/json"), ("connect-timeout-ms", "600000")];
-        http1(address, "POST", "/example.greeter.v1.Greeter/Wait", &json, r#"{"milliseconds":"600000"}"#).await
-    });
-    // As above: answered after the other request was sent.
-    http1(address, "GET", "/slow", &[], "").await;
+    let headers = [("content-type", "application/json"), ("connect-timeout-ms", "600000")];
+    let path = "/example.greeter.v1.Greeter/Wait";
+    let wait = send(address, "POST", path, &headers, r#"{"milliseconds":"600000"}"#).await;
+    // As above.
+    http1(address, "GET", "/", &[], "").await;
     process.signal(Signal::TERM);
     let gone = Instant::now() + PATIENCE;
     while std::net::TcpStream::connect(address).is_ok() {
@@ -142,7 +144,7 @@ async fn a_second_signal_stops_at_once() {
     let output = process.output();
     assert_eq!(output.status.code(), Some(1));
     assert!(started.elapsed() < Duration::from_secs(15), "it drained instead");
-    wait.abort();
+    drop(wait);
 }
 
 #[tokio::test]
@@ -168,7 +170,10 @@ fn what_stops_it_from_starting_is_one_clear_sentence() {
     let cases: [(&[(&str, &str)], &str); 6] = [
         (&[], "nothing says where to listen"),
         (&[("PORT", port.as_str())], "cannot listen on 127.0.0.1:"),
-        (&[("PORT", "0"), ("SHOAL_SETTINGS", r#"{"greeting":[]}"#)], "the setting `greeting` in [services.greeter.settings]"),
+        (
+            &[("PORT", "0"), ("SHOAL_SETTINGS", r#"{"greeting":[]}"#)],
+            "the setting `greeting` in [services.greeter.settings]",
+        ),
         (&[("PORT", "0"), ("SHOAL_SETTINGS", r#"{"relay":true}"#)], "add \"greeter\" to `calls` of [services.greeter]"),
         (&[("PORT", "0"), ("SHOAL_SERVICE", "No Name")], "SHOAL_SERVICE is wrong"),
         (&[("PORT", "0"), ("SHOAL_HEALTH", "/no/such/folder/h")], "SHOAL_HEALTH"),
@@ -186,9 +191,7 @@ fn what_stops_it_from_starting_is_one_clear_sentence() {
 fn a_passed_descriptor_that_is_no_listener_is_named() {
     let folder = folder();
     let mut command = command("sh", folder.path());
-    command
-        .args(["-c", r#"LISTEN_PID=$$ exec "$0" 3</dev/null"#, PROGRAM])
-        .env("LISTEN_FDS", "1");
+    command.args(["-c", r#"LISTEN_PID=$$ exec "$0" 3</dev/null"#, PROGRAM]).env("LISTEN_FDS", "1");
     let output = command.output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
@@ -224,7 +227,8 @@ fn the_executable_tells_what_it_serves_and_calls() {
     assert_eq!(contracts[0].header, r#"{"package":"example.greeter.v1","services":["Greeter"]}"#);
     let calls = shoal_build::read_records(&section(&file, ".shoal.calls")).unwrap();
     assert_eq!(calls.len(), 1);
-    let expected = r#"{"service":"example.greeter.v1.Greeter","callee":"greeter","methods":["Greet","Wait","Fail","Echo"]}"#;
+    let expected =
+        r#"{"service":"example.greeter.v1.Greeter","callee":"greeter","methods":["Greet","Wait","Fail","Echo"]}"#;
     assert_eq!(calls[0].header, expected);
     for record in contracts.iter().chain(&calls) {
         assert!(!record.descriptors.is_empty());

@@ -1,41 +1,32 @@
 //! Calls over real sockets, and in process: both must look the same to a caller.
+#![allow(clippy::unwrap_used, clippy::panic)] // Tests; what fails here is meant to.
 
 mod running;
 
 use running::{Running, http1};
-use shoal_sdk::{Call, Code, Environment, EnumValue, Error, MessageField};
+use shoal_sdk::{Call, Code, EnumValue, Environment, Error, MessageField};
+use shoal_sdk_example::Plain;
 use shoal_sdk_example::calls;
 use shoal_sdk_example::contracts::example::greeter::v1 as contract;
 use shoal_sdk_example::contracts::example::types::v1::Amount;
-use shoal_sdk_example::Plain;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 fn greet_request() -> contract::GreetRequest {
     contract::GreetRequest {
         name: "Ada ☃".to_owned(),
-        wish: MessageField::some(Amount {
-            count: i64::MIN,
-            unit: "mugs".to_owned(),
-            ..Default::default()
-        }),
+        wish: MessageField::some(Amount { count: i64::MIN, unit: "mugs".to_owned(), ..Default::default() }),
         mood: EnumValue::from(contract::Mood::MOOD_GLAD),
         ..Default::default()
     }
 }
 
 fn fail_request(how: &str) -> contract::FailRequest {
-    contract::FailRequest {
-        how: how.to_owned(),
-        ..Default::default()
-    }
+    contract::FailRequest { how: how.to_owned(), ..Default::default() }
 }
 
 fn wait_request(milliseconds: i64) -> contract::WaitRequest {
-    contract::WaitRequest {
-        milliseconds,
-        ..Default::default()
-    }
+    contract::WaitRequest { milliseconds, ..Default::default() }
 }
 
 /// The same greeter, over the wire and in process.
@@ -43,10 +34,7 @@ async fn both_ways() -> (Running, [Arc<dyn calls::Greeter>; 2]) {
     let running = Running::start().await;
     let folder = running.folder.path();
     let wire = Environment::for_tests(folder).with_callee("greeter", running.address).unwrap();
-    let plain = Plain {
-        greeting: "Hello".to_owned(),
-        replica: "tests".to_owned(),
-    };
+    let plain = Plain { greeting: "Hello".to_owned(), replica: "tests".to_owned() };
     let within = Environment::for_tests(folder).provide(Arc::new(plain) as Arc<dyn contract::Greeter>);
     let greeters = [calls::greeter(&wire).unwrap(), calls::greeter(&within).unwrap()];
     (running, greeters)
@@ -225,12 +213,52 @@ async fn a_stand_in_takes_the_place_of_a_callee() {
 async fn settings_that_are_wrong_are_named() {
     let folder = tempfile::tempdir().unwrap();
     let environment = Environment::for_tests(folder.path());
-    for (settings, place) in [
-        (serde_json::json!({"greeting": 5}), "`greeting`"),
-        (serde_json::json!({"greting": "Hi"}), "`greting`"),
-    ] {
+    for (settings, place) in
+        [(serde_json::json!({"greeting": 5}), "`greeting`"), (serde_json::json!({"greting": "Hi"}), "`greting`")]
+    {
         let environment = environment.clone().with_settings(&settings).unwrap();
         let error = shoal_sdk_example::service(environment).await.err().unwrap().to_string();
         assert!(error.contains(place) && error.contains("[services.tests.settings]"), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_unix_socket_is_served_and_called() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("s.sock");
+    let listener = tokio::net::UnixListener::bind(&socket).unwrap();
+    let service = shoal_sdk_example::service(Environment::for_tests(folder.path())).await.unwrap();
+    let shutdown = shoal_sdk::Shutdown::new();
+    let served = tokio::spawn(service.serve_unix(listener, shutdown.clone()));
+    let environment = Environment::of_client("tester", "greeter", shoal_model::Address::Unix(socket)).unwrap();
+    let greeter = calls::greeter(&environment).unwrap();
+    let response = greeter.greet(&Call::new(), greet_request()).await.unwrap();
+    assert_eq!(response.text, "Hello, Ada ☃!");
+    shutdown.request();
+    served.await.unwrap().unwrap();
+}
+
+#[tokio::test]
+async fn a_background_task_that_panics_stops_the_service() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let service = shoal_sdk::Service::new()
+        .background("ends", |_| async {})
+        .background("panics", |_| async { panic!("as asked") });
+    let error = service.serve(listener, shoal_sdk::Shutdown::new()).await.unwrap_err();
+    assert_eq!(error.to_string(), "a background task panicked: as asked");
+}
+
+#[tokio::test]
+async fn pages_that_panic_are_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = axum::Router::new().route("/panic", axum::routing::get(|| async { panic!("as asked") as &str }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let shutdown = shoal_sdk::Shutdown::new();
+    let service = shoal_sdk_example::service(Environment::for_tests(folder.path())).await.unwrap().pages(pages);
+    let served = tokio::spawn(service.serve(listener, shutdown.clone()));
+    let response = http1(address, "GET", "/panic", &[], "").await;
+    assert!(response.starts_with("HTTP/1.1 500"), "{response}");
+    shutdown.request();
+    served.await.unwrap().unwrap();
 }

@@ -92,9 +92,7 @@ impl Channel {
     pub(super) fn apply(&self, endpoints: &[Endpoint]) {
         self.shared.balancer.replace(endpoints);
         // Connections that are let go of close once their requests in flight are finished.
-        self.shared
-            .connections()
-            .retain(|address, _| endpoints.iter().any(|endpoint| endpoint.address == *address));
+        self.shared.connections().retain(|address, _| endpoints.iter().any(|endpoint| endpoint.address == *address));
         self.shared.changes.send_modify(|changes| *changes += 1);
     }
 
@@ -199,11 +197,7 @@ impl Shared {
 
     fn pick(&self, avoided: &[ReplicaName]) -> Option<Pick> {
         let random = self.random();
-        if avoided.is_empty() {
-            self.balancer.pick(random)
-        } else {
-            self.balancer.pick_except(random, avoided)
-        }
+        if avoided.is_empty() { self.balancer.pick(random) } else { self.balancer.pick_except(random, avoided) }
     }
 
     fn connection(&self, address: &Address) -> Arc<Connection> {

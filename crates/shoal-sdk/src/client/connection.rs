@@ -28,10 +28,7 @@ pub(super) struct Connection {
 
 impl Connection {
     pub fn new(address: Address) -> Self {
-        Self {
-            address,
-            sender: Mutex::new(None),
-        }
+        Self { address, sender: Mutex::new(None) }
     }
 
     /// What sends requests on the connection, which is made if there is none or it is gone.

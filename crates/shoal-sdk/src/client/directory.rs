@@ -38,10 +38,8 @@ struct Channels {
 impl Directory {
     /// Starts to follow the declared calls, where `SHOAL_DISCOVERY` says from whom. Needs a tokio runtime.
     pub fn start(variables: &Variables, service: &ServiceName) -> Result<Arc<Self>, StartError> {
-        let channels = Arc::new(Channels {
-            edges: Edges::new(service.as_str()),
-            by_callee: Mutex::new(BTreeMap::new()),
-        });
+        let channels =
+            Arc::new(Channels { edges: Edges::new(service.as_str()), by_callee: Mutex::new(BTreeMap::new()) });
         let calls = variables.calls()?;
         let mut following = None;
         if let Some(socket) = variables.path("SHOAL_DISCOVERY")
@@ -56,19 +54,12 @@ impl Directory {
             let task = tokio::spawn(follow(follower, calls, Arc::clone(&channels)));
             following = Some(Arc::new(Following(task.abort_handle())));
         }
-        Ok(Arc::new(Self {
-            channels,
-            variables: variables.clone(),
-            following,
-        }))
+        Ok(Arc::new(Self { channels, variables: variables.clone(), following }))
     }
 
     pub fn of_tests() -> Self {
         Self {
-            channels: Arc::new(Channels {
-                edges: Edges::new("tests"),
-                by_callee: Mutex::new(BTreeMap::new()),
-            }),
+            channels: Arc::new(Channels { edges: Edges::new("tests"), by_callee: Mutex::new(BTreeMap::new()) }),
             variables: Variables::default(),
             following: None,
         }

@@ -21,7 +21,11 @@ pub struct Link<'a> {
 
 /// Starts to connect to a callee. `record` is what the executable carries about this call.
 #[doc(hidden)]
-pub fn link<'a>(environment: &'a Environment, callee: &'static str, record: &'static [u8]) -> Result<Link<'a>, StartError> {
+pub fn link<'a>(
+    environment: &'a Environment,
+    callee: &'static str,
+    record: &'static [u8],
+) -> Result<Link<'a>, StartError> {
     // Used, so that the linker keeps it: an executable lists what it can call, and nothing else.
     std::hint::black_box(record);
     let callee = callee.parse().map_err(|why| StartError::new(format!("{why}")))?;
@@ -36,11 +40,7 @@ impl Link<'_> {
     #[must_use]
     pub fn in_process(&self) -> InProcess {
         let (edge, following) = self.environment.directory().edge(&self.callee);
-        InProcess {
-            callee: self.callee.clone(),
-            edge,
-            _following: following,
-        }
+        InProcess { callee: self.callee.clone(), edge, _following: following }
     }
 
     pub fn channel(&self) -> Result<Channel, StartError> {

@@ -2,9 +2,9 @@
 //! Never: knows a table.
 
 mod queue;
-mod turns;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 use crate::{Error, StartError};
 use sqlx::migrate::Migrator;
@@ -78,19 +78,14 @@ impl Database {
             .map_err(|error| StartError::new(failed("open")).because(error))?;
         // Another revision may have migrated further: what it added is not this one's business.
         migrator.set_ignore_missing(true);
-        migrator
-            .run(&writer)
-            .await
-            .map_err(|error| StartError::new(failed("migrate")).because(error))?;
+        migrator.run(&writer).await.map_err(|error| StartError::new(failed("migrate")).because(error))?;
         drop(turn);
         // A write that does not take its turn would starve the others, so readers cannot write at all.
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS_MAX)
             .acquire_timeout(BUSY_MAX)
             .connect_lazy_with(options.pragma("query_only", "1"));
-        Ok(Self {
-            shared: Arc::new(Shared { readers, writer, turns }),
-        })
+        Ok(Self { shared: Arc::new(Shared { readers, writer, turns }) })
     }
 
     /// Connections for reading. What they write is refused; see [`write`](Self::write).

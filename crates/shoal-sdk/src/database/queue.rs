@@ -95,12 +95,7 @@ impl Queue {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         // Nobody looks at a number that is higher than its own, so this cannot wait.
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Ticket {
-            path,
-            number,
-            ahead: 0,
-            _file: file,
-        })
+        Ok(Ticket { path, number, ahead: 0, _file: file })
     }
 
     /// Waits until the holder of a lower number is done or dead, and removes what a dead one left.

@@ -10,13 +10,7 @@ use std::sync::Mutex;
 
 fn migrator(statements: &[(i64, &'static str)]) -> Migrator {
     let migrations = statements.iter().map(|(version, sql)| {
-        Migration::new(
-            *version,
-            Cow::Borrowed("step"),
-            MigrationType::Simple,
-            sqlx::SqlStr::from_static(sql),
-            false,
-        )
+        Migration::new(*version, Cow::Borrowed("step"), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
     });
     Migrator::with_migrations(migrations.collect())
 }
@@ -44,10 +38,8 @@ async fn write_some(path: &Path, writer: &str, count: usize) -> Vec<(u64, usize)
 /// What the table shows when writers took turns fairly: commits in the order of the tickets.
 async fn assert_in_order(path: &Path, expected: usize) {
     let database = Database::open_file(path, migrator(&[TABLE])).await.unwrap();
-    let tickets: Vec<(i64,)> = sqlx::query_as("SELECT ticket FROM turns ORDER BY rowid")
-        .fetch_all(database.pool())
-        .await
-        .unwrap();
+    let tickets: Vec<(i64,)> =
+        sqlx::query_as("SELECT ticket FROM turns ORDER BY rowid").fetch_all(database.pool()).await.unwrap();
     assert_eq!(tickets.len(), expected);
     assert!(tickets.windows(2).all(|pair| pair[0].0 < pair[1].0), "not first come first served: {tickets:?}");
 }
@@ -95,9 +87,7 @@ fn four_processes_take_turns_and_wait_for_three_at_most() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("shared.db");
     let name = "four_processes_take_turns_and_wait_for_three_at_most";
-    let children: Vec<_> = (0..4)
-        .map(|_| other_process(name, &path).stdout(Stdio::null()).spawn().unwrap())
-        .collect();
+    let children: Vec<_> = (0..4).map(|_| other_process(name, &path).stdout(Stdio::null()).spawn().unwrap()).collect();
     for mut child in children {
         assert!(child.wait().unwrap().success());
     }
@@ -123,14 +113,14 @@ fn the_dead_hold_nobody_up() {
     std::thread::scope(|scope| {
         for name in ["first", "second"] {
             let mut queue = Queue::open(&path).unwrap();
-            let before = std::fs::read_dir(&queue_folder(&path)).unwrap().count();
+            let before = std::fs::read_dir(queue_folder(&path)).unwrap().count();
             let order = &order;
             scope.spawn(move || {
                 let ticket = queue.enter().unwrap();
                 order.lock().unwrap().push((name, ticket.ahead()));
             });
             // The second takes its ticket only once the first has its own.
-            while std::fs::read_dir(&queue_folder(&path)).unwrap().count() == before {
+            while std::fs::read_dir(queue_folder(&path)).unwrap().count() == before {
                 std::thread::yield_now();
             }
         }
@@ -139,7 +129,8 @@ fn the_dead_hold_nobody_up() {
         holder.wait().unwrap();
     });
     assert_eq!(*order.lock().unwrap(), [("first", 1), ("second", 2)]);
-    let left: Vec<_> = std::fs::read_dir(queue_folder(&path)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    let left: Vec<_> =
+        std::fs::read_dir(queue_folder(&path)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["next"]);
 }
 

@@ -36,9 +36,7 @@ impl Turns {
     pub fn start(database: &Path) -> io::Result<Self> {
         let queue = Queue::open(database)?;
         let (wanted, wishes) = mpsc::sync_channel(WAITING_MAX);
-        std::thread::Builder::new()
-            .name("write-queue".to_owned())
-            .spawn(move || give_turns(queue, &wishes))?;
+        std::thread::Builder::new().name("write-queue".to_owned()).spawn(move || give_turns(queue, &wishes))?;
         Ok(Self { wanted })
     }
 
@@ -89,11 +87,7 @@ fn give_turns(mut queue: Queue, wishes: &mpsc::Receiver<Wanted>) {
 /// Returns when the turn is over.
 fn give_turn(ticket: &Ticket, wanted: Wanted) {
     let (done, over) = mpsc::channel();
-    let turn = Turn {
-        number: ticket.number(),
-        ahead: ticket.ahead(),
-        _done: done,
-    };
+    let turn = Turn { number: ticket.number(), ahead: ticket.ahead(), _done: done };
     // A turn that nobody takes is dropped here, and over at once.
     drop(wanted.send(Ok(turn)));
     // Nothing is ever sent: this ends when the turn is dropped.

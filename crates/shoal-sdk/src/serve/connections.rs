@@ -21,8 +21,9 @@ use tokio::time::Instant;
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long connections may take to close once their requests are finished.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
-/// How long a client may take to send a request's head over HTTP/1.1.
-const HEAD_MAX: Duration = Duration::from_secs(30);
+/// How long a client may take to send a request's head over HTTP/1.1, also the next one on a connection that is kept alive; longer
+/// than proxies keep idle connections, so that they close first and never find one closed.
+const HEAD_MAX: Duration = Duration::from_secs(120);
 /// How often an HTTP/2 connection is asked whether it lives, and how long it may take to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(20);
 /// The most connections at once; the next ones wait in the kernel's queue.
@@ -218,10 +219,8 @@ async fn drain(
         }
         result
     };
-    let (requests, tasks) = tokio::join!(
-        tokio::time::timeout_at(until, requests),
-        tokio::time::timeout_at(until, tasks)
-    );
+    let (requests, tasks) =
+        tokio::join!(tokio::time::timeout_at(until, requests), tokio::time::timeout_at(until, tasks));
     if requests.is_err() {
         tracing::warn!(requests = answerer.in_flight().count(), "requests did not finish in time");
     }

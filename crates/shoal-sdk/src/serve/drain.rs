@@ -15,16 +15,12 @@ pub(crate) struct Held {
 
 impl InFlight {
     pub fn new() -> Self {
-        Self {
-            count: watch::Sender::new(0),
-        }
+        Self { count: watch::Sender::new(0) }
     }
 
     pub fn begin(&self) -> Held {
         self.count.send_modify(|count| *count += 1);
-        Held {
-            count: self.count.clone(),
-        }
+        Held { count: self.count.clone() }
     }
 
     pub fn count(&self) -> usize {

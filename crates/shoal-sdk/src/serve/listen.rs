@@ -59,9 +59,7 @@ impl Listening {
 
 fn passed(descriptor: i32) -> Result<TcpListener, StartError> {
     let wrong = |why: &str| {
-        StartError::new(format!(
-            "descriptor {descriptor}, which LISTEN_FDS passes, {why}: pass a listening TCP socket"
-        ))
+        StartError::new(format!("descriptor {descriptor}, which LISTEN_FDS passes, {why}: pass a listening TCP socket"))
     };
     let socket: OwnedFd = inherited::take(descriptor).map_err(|error| wrong("is not open").because(error))?;
     match sockopt::socket_acceptconn(&socket) {

@@ -10,7 +10,7 @@ pub(crate) use connections::{Listener, serve};
 
 use crate::call::REQUEST_ID;
 use crate::service::Serve;
-use crate::wire::Routes;
+use crate::wire::{Routes, panic_text};
 use crate::{Call, DEADLINE_DEFAULT, StartError};
 use body::Counted;
 use buffa::Message as _;
@@ -18,11 +18,13 @@ use buffa_descriptor::generated::descriptor::FileDescriptorSet;
 use connectrpc::{ConnectRpcBody, ConnectRpcService, DeadlinePolicy, Limits};
 use connectrpc_health::StaticChecker;
 use drain::InFlight;
+use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
-use http::{HeaderValue, Request, Response};
+use http::{HeaderValue, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 use tower::Service as _;
@@ -66,22 +68,10 @@ impl Answerer {
             .map_err(|error| StartError::new("the contracts do not fit together").because(error))?
             .with_services(services.iter().cloned());
         let router = connectrpc_reflection::install(router, reflector);
-        let limits = Limits::default()
-            .with_max_request_body_size(MESSAGE_MAX)
-            .with_max_message_size(MESSAGE_MAX);
-        let deadlines = DeadlinePolicy::new()
-            .with_default_timeout(DEADLINE_DEFAULT)
-            .with_max(DEADLINE_MAX);
-        let rpc = ConnectRpcService::new(router)
-            .with_limits(limits)
-            .with_deadline_policy(deadlines);
-        Ok(Self {
-            rpc,
-            services: Arc::new(services),
-            pages,
-            in_flight: InFlight::new(),
-            health,
-        })
+        let limits = Limits::default().with_max_request_body_size(MESSAGE_MAX).with_max_message_size(MESSAGE_MAX);
+        let deadlines = DeadlinePolicy::new().with_default_timeout(DEADLINE_DEFAULT).with_max(DEADLINE_MAX);
+        let rpc = ConnectRpcService::new(router).with_limits(limits).with_deadline_policy(deadlines);
+        Ok(Self { rpc, services: Arc::new(services), pages, in_flight: InFlight::new(), health })
     }
 
     pub fn in_flight(&self) -> &InFlight {
@@ -95,10 +85,8 @@ impl Answerer {
 
     pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
         let mut request = with_call(request);
-        let request_id = request
-            .extensions()
-            .get::<Call>()
-            .and_then(|call| HeaderValue::from_str(call.request_id()).ok());
+        let request_id =
+            request.extensions().get::<Call>().and_then(|call| HeaderValue::from_str(call.request_id()).ok());
         let path = request.uri().path();
         let service = path.split('/').nth(1).unwrap_or_default();
         // A watcher of the health waits for ever, and nobody waits for its end.
@@ -106,10 +94,7 @@ impl Answerer {
         let is_rpc = self.services.contains(service);
         let held = counted.then(|| self.in_flight.begin());
         let mut response = match self.pages {
-            Some(mut pages) if !is_rpc => {
-                let Ok(response) = pages.call(request.map(Body::new)).await;
-                response
-            }
+            Some(pages) if !is_rpc => page(pages, request.map(Body::new)).await,
             _ => {
                 carry_on(&mut request);
                 let mut rpc = self.rpc;
@@ -126,6 +111,19 @@ impl Answerer {
             response.headers_mut().entry(REQUEST_ID).or_insert(request_id);
         }
         Ok(response.map(|body| Body::new(Counted::new(body, held))))
+    }
+}
+
+/// Turns a panic of a page into an answer, so that it takes no other request on the connection with it.
+async fn page(mut pages: Pages, request: Request<Body>) -> Response<Body> {
+    match AssertUnwindSafe(pages.call(request)).catch_unwind().await {
+        Ok(Ok(response)) => response,
+        Err(panic) => {
+            tracing::error!(panic = panic_text(panic.as_ref()), "a page panicked");
+            let mut response = Response::new(Body::from("The page failed unexpectedly.\n"));
+            *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+            response
+        }
     }
 }
 

@@ -122,7 +122,12 @@ impl Driver {
         receiver
     }
 
-    async fn drive(&self, mut saga: Saga, mut card: CardInput, decided: oneshot::Sender<Box<Saga>>) -> Result<(), Error> {
+    async fn drive(
+        &self,
+        mut saga: Saga,
+        mut card: CardInput,
+        decided: oneshot::Sender<Box<Saga>>,
+    ) -> Result<(), Error> {
         let mut decided = Some(decided);
         while !saga.state.is_finished() {
             if self.stopping.load(Ordering::Relaxed) && !needs_card(saga.state, &card) {

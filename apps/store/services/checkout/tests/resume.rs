@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use shoal_sdk::Call;
+use shoal_sdk::{Call, Shutdown};
 use store_contracts::store::checkout::v1::{Checkout, PlaceState, StatusRequest};
-use world::{Fault, OrderIs, World, checkout, place, quiet, request, until};
+use world::{Fault, OrderIs, World, checkout, environment, place, quiet, request, until};
 
 const STEPS: [&str; 7] = ["open", "reserve", "authorise", "commit-stock", "capture", "confirm", "basket/clear"];
 /// Longer than any lease with its wait.
@@ -128,4 +128,24 @@ async fn a_checkout_that_wakes_up_late_does_no_harm() {
         quiet(&other).await;
         world.check(bought);
     }
+}
+
+/// The service as it runs: it finds the order that another left behind, finishes it, and stops when asked to.
+#[test]
+fn the_service_finishes_what_it_finds() {
+    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+    world.fail("capture", &[Fault::Hangs]);
+    die_at(&world, folder.path(), "capture");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let service = ::checkout::service(environment(&world, folder.path())).await.unwrap();
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let shutdown = Shutdown::new();
+        let serving = tokio::spawn(service.serve(listener, shutdown.clone()));
+        // The world's clock is years behind the real one, so the lease has run out.
+        until("the basket is cleared", || world.was_called("basket/clear") > 0).await;
+        shutdown.request();
+        serving.await.unwrap().unwrap();
+    });
+    world.check(true);
 }

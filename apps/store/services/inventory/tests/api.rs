@@ -240,3 +240,16 @@ fn assert_invalid<T: std::fmt::Debug>(answer: Result<T, shoal_sdk::Error>) {
     assert_eq!(error.code, Code::InvalidArgument, "{error}");
     assert!(error.message.ends_with('.'), "{error}");
 }
+
+#[tokio::test]
+async fn the_service_starts_with_its_settings_and_refuses_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let environment = |settings: &[(&str, bool)]| {
+        let settings: std::collections::BTreeMap<&str, bool> = settings.iter().copied().collect();
+        shoal_sdk::Environment::for_tests(folder.path()).with_settings(&settings).unwrap()
+    };
+    for settings in [&[][..], &[("demo-stock", true)], &[("demo-stock", false)]] {
+        assert!(inventory::service(environment(settings)).await.is_ok(), "{settings:?}");
+    }
+    assert!(inventory::service(environment(&[("demo-stok", true)])).await.is_err());
+}

@@ -254,3 +254,9 @@ async fn bad_input_is_refused_with_a_sentence() {
         assert_eq!(bench.api.events(&Call::new(), request).await.unwrap_err().code, Code::InvalidArgument);
     }
 }
+
+#[tokio::test]
+async fn the_service_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(orders::service(Environment::for_tests(folder.path())).await.is_ok());
+}

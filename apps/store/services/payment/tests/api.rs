@@ -271,6 +271,12 @@ async fn captures_that_race_are_one_capture() {
     assert_eq!(bench.totals().await, (700, 0, 0, 1));
 }
 
+#[tokio::test]
+async fn the_service_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(payment::service(Environment::for_tests(folder.path())).await.is_ok());
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
 

@@ -9,9 +9,7 @@ use std::process::ExitCode;
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
-    let address = arguments
-        .next()
-        .unwrap_or_else(|| "127.0.0.1:8090".to_owned());
+    let address = arguments.next().unwrap_or_else(|| "127.0.0.1:8090".to_owned());
     let world = fakes::World::new();
     let store = world.store();
     if let Err(error) = store.backends.warm().await {

@@ -25,9 +25,6 @@ pub fn icon_path() -> &'static str {
 
 fn path(stem: &str, content: &str, extension: &str) -> String {
     let digest = Sha256::digest(content.as_bytes());
-    let hash: String = digest[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let hash: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
     format!("/assets/{stem}-{hash}.{extension}")
 }

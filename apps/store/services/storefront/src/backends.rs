@@ -119,10 +119,7 @@ pub async fn within<T>(
 ) -> Result<T, Error> {
     let result = match tokio::time::timeout(limit, answer).await {
         Ok(result) => result,
-        Err(_) => Err(Error::deadline_exceeded(format!(
-            "{service} did not answer within {} ms",
-            limit.as_millis()
-        ))),
+        Err(_) => Err(Error::deadline_exceeded(format!("{service} did not answer within {} ms", limit.as_millis()))),
     };
     if let Err(error) = &result
         && is_absence(error)
@@ -178,37 +175,21 @@ impl Backends {
             }
             Err(error) if error.code == Code::InvalidArgument => Err(error),
             Err(_) => {
-                let limit = if query.size < PAGE_SIZE {
-                    usize::try_from(query.size).unwrap_or(0)
-                } else {
-                    STALE_LIST_MAX
-                };
-                let (products, total) =
-                    self.memory
-                        .list(&query.category, query.sort, query.currency, limit);
-                Ok(stale(products).map(|products| Listing {
-                    products,
-                    next: String::new(),
-                    total,
-                }))
+                let limit =
+                    if query.size < PAGE_SIZE { usize::try_from(query.size).unwrap_or(0) } else { STALE_LIST_MAX };
+                let (products, total) = self.memory.list(&query.category, query.sort, query.currency, limit);
+                Ok(stale(products).map(|products| Listing { products, next: String::new(), total }))
             }
         }
     }
 
     /// Products by id; those that do not exist are missing from the answer.
-    pub async fn products(
-        &self,
-        call: &Call,
-        ids: Vec<String>,
-    ) -> Answer<Vec<catalogue_v1::Product>> {
+    pub async fn products(&self, call: &Call, ids: Vec<String>) -> Answer<Vec<catalogue_v1::Product>> {
         if ids.is_empty() {
             return Answer::Fresh(Vec::new());
         }
         let call = call.clone().with_timeout(READ_LIMIT);
-        let request = catalogue_v1::BatchGetProductsRequest {
-            ids: ids.clone(),
-            ..Default::default()
-        };
+        let request = catalogue_v1::BatchGetProductsRequest { ids: ids.clone(), ..Default::default() };
         let answer = self.catalogue.batch_get_products(&call, request);
         match within(READ_LIMIT, "catalogue", answer).await {
             Ok(answer) => {
@@ -222,11 +203,8 @@ impl Backends {
     /// What matches some words.
     pub async fn search(&self, call: &Call, query: &str) -> Answer<Vec<catalogue_v1::Product>> {
         let call = call.clone().with_timeout(READ_LIMIT);
-        let request = catalogue_v1::SearchRequest {
-            query: query.to_owned(),
-            limit: PAGE_SIZE * 2,
-            ..Default::default()
-        };
+        let request =
+            catalogue_v1::SearchRequest { query: query.to_owned(), limit: PAGE_SIZE * 2, ..Default::default() };
         let answer = self.catalogue.search(&call, request);
         match within(READ_LIMIT, "catalogue", answer).await {
             Ok(answer) => {
@@ -241,11 +219,8 @@ impl Backends {
     pub async fn related(&self, call: &Call, id: &str) -> Vec<catalogue_v1::Product> {
         const LIMIT: usize = 4;
         let call = call.clone().with_timeout(READ_LIMIT);
-        let request = catalogue_v1::RelatedRequest {
-            product_id: id.to_owned(),
-            limit: LIMIT as i32,
-            ..Default::default()
-        };
+        let request =
+            catalogue_v1::RelatedRequest { product_id: id.to_owned(), limit: LIMIT as i32, ..Default::default() };
         let answer = self.catalogue.related(&call, request);
         match within(READ_LIMIT, "catalogue", answer).await {
             Ok(answer) => answer.products,
@@ -266,25 +241,16 @@ impl Backends {
         {
             return Ok(picture.clone());
         }
-        let known = remembered
-            .as_ref()
-            .map(|picture| picture.etag.clone())
-            .unwrap_or_default();
+        let known = remembered.as_ref().map(|picture| picture.etag.clone()).unwrap_or_default();
         let call = call.clone().with_timeout(READ_LIMIT);
-        let request = catalogue_v1::GetPictureRequest {
-            product_id: id.to_owned(),
-            known_etag: known,
-            ..Default::default()
-        };
+        let request =
+            catalogue_v1::GetPictureRequest { product_id: id.to_owned(), known_etag: known, ..Default::default() };
         let answer = self.catalogue.get_picture(&call, request);
         match (within(READ_LIMIT, "catalogue", answer).await, remembered) {
             (Ok(answer), Some(picture)) if answer.not_modified => Ok(picture),
             (Ok(answer), _) => {
-                let picture = Picture {
-                    etag: answer.etag,
-                    content_type: answer.content_type,
-                    data: answer.data.to_vec(),
-                };
+                let picture =
+                    Picture { etag: answer.etag, content_type: answer.content_type, data: answer.data.to_vec() };
                 self.memory.keep_picture(id, &picture);
                 Ok(picture)
             }
@@ -299,26 +265,17 @@ impl Backends {
             return Some(BTreeMap::new());
         }
         let call = call.clone().with_timeout(READ_LIMIT);
-        let request = inventory_v1::AvailableRequest {
-            product_ids: ids,
-            ..Default::default()
-        };
+        let request = inventory_v1::AvailableRequest { product_ids: ids, ..Default::default() };
         let answer = self.inventory.available(&call, request);
         let answer = within(READ_LIMIT, "inventory", answer).await.ok()?;
-        let pairs = answer
-            .stock
-            .into_iter()
-            .map(|line| (line.product_id, line.quantity));
+        let pairs = answer.stock.into_iter().map(|line| (line.product_id, line.quantity));
         Some(pairs.collect())
     }
 
     /// A shopper's basket; nothing when the basket service is silent.
     pub async fn basket(&self, call: &Call, shopper: &str) -> Option<basket_v1::BasketContents> {
         let call = call.clone().with_timeout(READ_LIMIT);
-        let request = basket_v1::GetRequest {
-            shopper_id: shopper.to_owned(),
-            ..Default::default()
-        };
+        let request = basket_v1::GetRequest { shopper_id: shopper.to_owned(), ..Default::default() };
         let answer = within(READ_LIMIT, "basket", self.basket.get(&call, request)).await;
         Some(answer.ok()?.basket.into_option().unwrap_or_default())
     }
@@ -332,11 +289,7 @@ impl Backends {
         let mut token = String::new();
         let mut place = 0;
         for _ in 0..WARM_PAGES_MAX {
-            let request = catalogue_v1::ListProductsRequest {
-                page_size: 100,
-                page_token: token,
-                ..Default::default()
-            };
+            let request = catalogue_v1::ListProductsRequest { page_size: 100, page_token: token, ..Default::default() };
             let answer = self.catalogue.list_products(&call, request);
             let answer = within(WRITE_LIMIT, "catalogue", answer).await?;
             self.memory.keep_categories(&answer.categories);
@@ -371,9 +324,5 @@ impl<T> Answer<T> {
 }
 
 fn stale<T>(remembered: Vec<T>) -> Answer<Vec<T>> {
-    if remembered.is_empty() {
-        Answer::Absent
-    } else {
-        Answer::Stale(remembered)
-    }
+    if remembered.is_empty() { Answer::Absent } else { Answer::Stale(remembered) }
 }

@@ -16,14 +16,8 @@ const HEADERS: [(HeaderName, &str); 6] = [
     (header::X_FRAME_OPTIONS, "DENY"),
     // Not `no-referrer`: browsers then send `Origin: null` with our own forms.
     (header::REFERRER_POLICY, "same-origin"),
-    (
-        HeaderName::from_static("permissions-policy"),
-        "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
-    ),
-    (
-        HeaderName::from_static("cross-origin-opener-policy"),
-        "same-origin",
-    ),
+    (HeaderName::from_static("permissions-policy"), "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+    (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
 /// Adds the security headers to an answer, except where a handler set its own.
@@ -31,14 +25,10 @@ pub async fn headers(request: Request, next: Next) -> Response {
     let mut response = next.run(request).await;
     let headers = response.headers_mut();
     for (name, value) in HEADERS {
-        headers
-            .entry(name)
-            .or_insert(HeaderValue::from_static(value));
+        headers.entry(name).or_insert(HeaderValue::from_static(value));
     }
     // Pages show one visitor's basket: no cache may give them to another.
-    headers
-        .entry(header::CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private, no-store"));
+    headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("private, no-store"));
     response
 }
 
@@ -61,9 +51,7 @@ pub fn is_cross_site(headers: &HeaderMap) -> bool {
 
 /// Whether the visitor's own connection is encrypted, as the gateway reports it.
 pub fn is_secure(headers: &HeaderMap) -> bool {
-    headers
-        .get("x-forwarded-proto")
-        .is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
+    headers.get("x-forwarded-proto").is_some_and(|proto| proto.as_bytes().eq_ignore_ascii_case(b"https"))
 }
 
 #[cfg(test)]
@@ -71,15 +59,7 @@ mod tests {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
-            .collect()
+        pairs.iter().map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value))).collect()
     }
 
     #[test]
@@ -90,18 +70,9 @@ mod tests {
             (vec![("sec-fetch-site", "none")], false),
             (vec![("sec-fetch-site", "cross-site")], true),
             (vec![("sec-fetch-site", "same-site")], true),
-            (
-                vec![("origin", "http://a.example"), ("host", "a.example")],
-                false,
-            ),
-            (
-                vec![("origin", "https://evil.example"), ("host", "a.example")],
-                true,
-            ),
-            (
-                vec![("origin", "http://a.example:81"), ("host", "a.example")],
-                true,
-            ),
+            (vec![("origin", "http://a.example"), ("host", "a.example")], false),
+            (vec![("origin", "https://evil.example"), ("host", "a.example")], true),
+            (vec![("origin", "http://a.example:81"), ("host", "a.example")], true),
             (vec![("origin", "null"), ("host", "a.example")], true),
             (vec![("origin", "http://a.example")], true),
         ] {

@@ -30,10 +30,7 @@ impl Store {
             return Identity::Guest;
         };
         let call = visit.call.clone().with_timeout(READ_LIMIT);
-        let request = VerifyRequest {
-            token: customer.token.clone(),
-            ..Default::default()
-        };
+        let request = VerifyRequest { token: customer.token.clone(), ..Default::default() };
         let answer = self.backends.customer.verify(&call, request);
         match within(READ_LIMIT, "customer", answer).await {
             Ok(answer) => match answer.account.into_option() {
@@ -47,20 +44,12 @@ impl Store {
 
     /// The frame of a page, with the basket's count from the basket service.
     pub async fn frame(&self, visit: &Visit, title: &str) -> Frame {
-        let basket = self
-            .backends
-            .basket(&visit.call, &visit.session().shopper())
-            .await;
+        let basket = self.backends.basket(&visit.call, &visit.session().shopper()).await;
         self.frame_with(visit, title, basket.as_ref())
     }
 
     /// The frame of a page that read the basket already; none says that the basket service was silent.
-    pub fn frame_with(
-        &self,
-        visit: &Visit,
-        title: &str,
-        basket: Option<&BasketContents>,
-    ) -> Frame {
+    pub fn frame_with(&self, visit: &Visit, title: &str, basket: Option<&BasketContents>) -> Frame {
         let session = visit.session();
         let done = visit.params.raw("done");
         let mut notices: Vec<Notice> = Notice::of_code(done).into_iter().collect();
@@ -74,10 +63,7 @@ impl Store {
             basket: basket.map_or(Count::Unknown, |basket| Count::Pieces(pieces(basket))),
             visitor: match &session.signed_in {
                 None => Visitor::Guest,
-                Some(customer) => Visitor::Customer {
-                    name: customer.name.clone(),
-                    admin: customer.admin,
-                },
+                Some(customer) => Visitor::Customer { name: customer.name.clone(), admin: customer.admin },
             },
             csrf: session.csrf.clone(),
             here: visit.here.clone(),
@@ -120,9 +106,6 @@ impl Store {
 }
 
 fn pieces(basket: &BasketContents) -> u32 {
-    let quantities = basket
-        .lines
-        .iter()
-        .map(|line| u32::try_from(line.quantity).unwrap_or(0));
+    let quantities = basket.lines.iter().map(|line| u32::try_from(line.quantity).unwrap_or(0));
     quantities.fold(0, u32::saturating_add)
 }

@@ -56,9 +56,7 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let warmed = Arc::clone(&store);
     Ok(Service::new()
         .pages(store.router())
-        .background("warm the memory of the catalogue", move |shutdown| {
-            keep_warm(warmed, shutdown)
-        }))
+        .background("warm the memory of the catalogue", move |shutdown| keep_warm(warmed, shutdown)))
 }
 
 async fn keep_warm(store: Arc<Store>, shutdown: Shutdown) {
@@ -74,10 +72,7 @@ async fn keep_warm(store: Arc<Store>, shutdown: Shutdown) {
             }
             Err(error) => {
                 if was_warm != Some(false) {
-                    info!(
-                        "the catalogue does not answer yet, trying again: {}",
-                        error.message
-                    );
+                    info!("the catalogue does not answer yet, trying again: {}", error.message);
                 }
                 was_warm = Some(false);
                 WARM_RETRY

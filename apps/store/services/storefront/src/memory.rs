@@ -70,8 +70,7 @@ impl Memory {
                 None if room => {
                     let place = first_place.map_or(usize::MAX, |first| first + offset);
                     let product = product.clone();
-                    kept.products
-                        .insert(product.id.clone(), Remembered { place, product });
+                    kept.products.insert(product.id.clone(), Remembered { place, product });
                 }
                 None => {}
             }
@@ -86,20 +85,11 @@ impl Memory {
     /// Those of the products that are remembered, in the order asked for.
     pub fn products(&self, ids: &[String]) -> Vec<Product> {
         let kept = self.kept();
-        ids.iter()
-            .filter_map(|id| kept.products.get(id))
-            .map(|remembered| remembered.product.clone())
-            .collect()
+        ids.iter().filter_map(|id| kept.products.get(id)).map(|remembered| remembered.product.clone()).collect()
     }
 
     /// At most `limit` products of a category (of all when empty), sorted as the catalogue would; and how many there are.
-    pub fn list(
-        &self,
-        category: &str,
-        sort: Sort,
-        currency: Currency,
-        limit: usize,
-    ) -> (Vec<Product>, usize) {
+    pub fn list(&self, category: &str, sort: Sort, currency: Currency, limit: usize) -> (Vec<Product>, usize) {
         let kept = self.kept();
         let mut found: Vec<&Remembered> = kept
             .products
@@ -118,11 +108,7 @@ impl Memory {
             Sort::SORT_UNSPECIFIED => found.sort_by_key(|remembered| remembered.place),
         }
         let total = found.len();
-        let products = found
-            .into_iter()
-            .take(limit)
-            .map(|remembered| remembered.product.clone())
-            .collect();
+        let products = found.into_iter().take(limit).map(|remembered| remembered.product.clone()).collect();
         (products, total)
     }
 
@@ -138,22 +124,13 @@ impl Memory {
             .values()
             .filter(|remembered| {
                 let product = &remembered.product;
-                let text = format!(
-                    "{} {} {} {}",
-                    product.name, product.summary, product.description, product.category
-                )
-                .to_lowercase();
-                words
-                    .iter()
-                    .all(|word| text.contains(word) || product.tags.contains(word))
+                let text = format!("{} {} {} {}", product.name, product.summary, product.description, product.category)
+                    .to_lowercase();
+                words.iter().all(|word| text.contains(word) || product.tags.contains(word))
             })
             .collect();
         found.sort_by_key(|remembered| remembered.place);
-        found
-            .into_iter()
-            .take(limit)
-            .map(|remembered| remembered.product.clone())
-            .collect()
+        found.into_iter().take(limit).map(|remembered| remembered.product.clone()).collect()
     }
 
     /// Remembered products of the same category, without the product itself.
@@ -174,10 +151,7 @@ impl Memory {
     /// Keeps a picture.
     pub fn keep_picture(&self, id: &str, picture: &Picture) {
         let mut kept = self.kept();
-        let before = kept
-            .pictures
-            .get(id)
-            .map_or(0, |before| before.data.len());
+        let before = kept.pictures.get(id).map_or(0, |before| before.data.len());
         let bytes = kept.picture_bytes - before + picture.data.len();
         if bytes <= PICTURE_BYTES_MAX {
             kept.picture_bytes = bytes;
@@ -196,11 +170,7 @@ impl Memory {
         kept.products
             .values()
             .map(|remembered| &remembered.product)
-            .filter(|product| {
-                kept.pictures
-                    .get(&product.id)
-                    .is_none_or(|picture| picture.etag != product.picture_etag)
-            })
+            .filter(|product| kept.pictures.get(&product.id).is_none_or(|picture| picture.etag != product.picture_etag))
             .map(|product| product.id.clone())
             .collect()
     }
@@ -208,9 +178,5 @@ impl Memory {
 
 /// What a product costs in a currency, in its minor units.
 pub fn price_minor(product: &Product, currency: &str) -> Option<i64> {
-    product
-        .prices
-        .iter()
-        .find(|price| price.amount.currency == currency)
-        .map(|price| price.amount.minor)
+    product.prices.iter().find(|price| price.amount.currency == currency).map(|price| price.amount.minor)
 }

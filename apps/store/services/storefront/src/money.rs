@@ -23,9 +23,7 @@ impl Currency {
 
     /// The currency of an ISO 4217 code, when the store offers it.
     pub fn from_code(code: &str) -> Option<Currency> {
-        Currency::ALL
-            .into_iter()
-            .find(|currency| currency.code() == code)
+        Currency::ALL.into_iter().find(|currency| currency.code() == code)
     }
 
     /// The ISO 4217 code.
@@ -62,8 +60,8 @@ impl Currency {
 /// Digits after the decimal point that ISO 4217 gives a currency; 2 for one it does not name here.
 pub fn exponent(code: &str) -> u32 {
     match code {
-        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX"
-        | "VND" | "VUV" | "XAF" | "XOF" | "XPF" => 0,
+        "BIF" | "CLP" | "DJF" | "GNF" | "ISK" | "JPY" | "KMF" | "KRW" | "PYG" | "RWF" | "UGX" | "VND" | "VUV"
+        | "XAF" | "XOF" | "XPF" => 0,
         "BHD" | "IQD" | "JOD" | "KWD" | "LYD" | "OMR" | "TND" => 3,
         _ => 2,
     }
@@ -82,10 +80,7 @@ pub fn format(minor: i64, code: &str) -> String {
 /// An amount as a form field holds it: no sign of the currency and no grouping, `1234.50`.
 pub fn plain(minor: i64, code: &str) -> String {
     let sign = if minor < 0 { "-" } else { "" };
-    format!(
-        "{sign}{}",
-        decimal(minor.unsigned_abs(), exponent(code), false)
-    )
+    format!("{sign}{}", decimal(minor.unsigned_abs(), exponent(code), false))
 }
 
 fn decimal(minor: u64, exponent: u32, grouped: bool) -> String {
@@ -123,14 +118,9 @@ impl fmt::Display for BadAmount {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             BadAmount::NotANumber => formatter.write_str("write an amount in digits, like 12.50"),
-            BadAmount::TooFine { digits: 0 } => {
-                formatter.write_str("this currency has no digits after the point")
-            }
+            BadAmount::TooFine { digits: 0 } => formatter.write_str("this currency has no digits after the point"),
             BadAmount::TooFine { digits } => {
-                write!(
-                    formatter,
-                    "this currency has {digits} digits after the point"
-                )
+                write!(formatter, "this currency has {digits} digits after the point")
             }
             BadAmount::TooLarge => formatter.write_str("this amount is too large"),
         }
@@ -147,12 +137,7 @@ pub fn parse(text: &str, code: &str) -> Result<i64, BadAmount> {
     let text = text.trim();
     let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
     let numeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty()
-        || text.ends_with('.')
-        || text.len() > 32
-        || !numeric(whole)
-        || !numeric(fraction)
-    {
+    if whole.is_empty() || text.ends_with('.') || text.len() > 32 || !numeric(whole) || !numeric(fraction) {
         return Err(BadAmount::NotANumber);
     }
     let digits = exponent(code);
@@ -186,10 +171,7 @@ mod tests {
         for text in ["", ".", "12.", ".5", "1e3", "-1", "+1", "1,000", "１２", "1.2.3"] {
             assert_eq!(parse(text, "EUR"), Err(BadAmount::NotANumber), "{text}");
         }
-        assert_eq!(
-            parse("92233720368547758.08", "EUR"),
-            Err(BadAmount::TooLarge)
-        );
+        assert_eq!(parse("92233720368547758.08", "EUR"), Err(BadAmount::TooLarge));
         assert_eq!(parse("12.5", "EUR"), Ok(1250));
     }
 

@@ -97,21 +97,13 @@ impl Session {
 
     /// Forgets the sign-in and the guest before it: on a shared computer the next visitor must not see either.
     pub fn sign_out(&mut self) {
-        *self = Session {
-            currency: std::mem::take(&mut self.currency),
-            ..Session::new()
-        };
+        *self = Session { currency: std::mem::take(&mut self.currency), ..Session::new() };
     }
 
     /// Whether `token` is the one this session's forms carry. Takes the same time for every wrong token of the right length.
     pub fn owns_form(&self, token: &str) -> bool {
         let (ours, theirs) = (self.csrf.as_bytes(), token.as_bytes());
-        ours.len() == theirs.len()
-            && ours
-                .iter()
-                .zip(theirs)
-                .fold(0, |differences, (a, b)| differences | (a ^ b))
-                == 0
+        ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
     }
 }
 
@@ -169,17 +161,12 @@ impl Sealer {
     /// # Errors
     /// None for a key of 32 bytes; the cipher checks it all the same.
     pub fn new(key: &[u8; 32]) -> Result<Sealer, pasetors::errors::Error> {
-        Ok(Sealer {
-            key: SymmetricKey::from(key)?,
-        })
+        Ok(Sealer { key: SymmetricKey::from(key)? })
     }
 
     /// The text of a cookie; none when it would be longer than browsers keep.
     pub fn seal<T: Serialize>(&self, cookie: &str, content: T, now_ms: i64) -> Option<String> {
-        let sealed = Sealed {
-            at_ms: now_ms,
-            content,
-        };
+        let sealed = Sealed { at_ms: now_ms, content };
         let plain = serde_json::to_vec(&sealed).ok()?;
         let text = LocalToken::encrypt(&self.key, &plain, None, Some(cookie.as_bytes())).ok()?;
         (text.len() <= SEALED_LENGTH_MAX).then_some(text)
@@ -197,14 +184,10 @@ impl Sealer {
             return None;
         }
         let token = UntrustedToken::<Local, V4>::try_from(text).ok()?;
-        let trusted =
-            LocalToken::decrypt(&self.key, &token, None, Some(cookie.as_bytes())).ok()?;
+        let trusted = LocalToken::decrypt(&self.key, &token, None, Some(cookie.as_bytes())).ok()?;
         let sealed: Sealed<T> = serde_json::from_str(trusted.payload()).ok()?;
         let age = u128::try_from(now_ms.saturating_sub(sealed.at_ms)).unwrap_or(0);
-        (age <= life.as_millis()).then_some(Opened {
-            content: sealed.content,
-            aging: age > RESEAL_AFTER.as_millis(),
-        })
+        (age <= life.as_millis()).then_some(Opened { content: sealed.content, aging: age > RESEAL_AFTER.as_millis() })
     }
 }
 
@@ -224,13 +207,7 @@ mod tests {
         let session = Session::new();
         let text = sealer().seal(SESSION, &session, DAY).unwrap();
         let open = |now| sealer().open::<Session>(SESSION, &text, SESSION_LIFE, now);
-        assert_eq!(
-            open(DAY),
-            Some(Opened {
-                content: session,
-                aging: false
-            })
-        );
+        assert_eq!(open(DAY), Some(Opened { content: session, aging: false }));
         assert!(open(3 * DAY).unwrap().aging);
         assert_eq!(open(92 * DAY), None);
     }
@@ -238,17 +215,9 @@ mod tests {
     #[test]
     fn one_cookie_is_not_taken_for_the_other_nor_another_keys() {
         let text = sealer().seal(DELIVERY, Session::new(), 0).unwrap();
-        assert!(
-            sealer()
-                .open::<Session>(SESSION, &text, SESSION_LIFE, 0)
-                .is_none()
-        );
+        assert!(sealer().open::<Session>(SESSION, &text, SESSION_LIFE, 0).is_none());
         let other = Sealer::new(&[8; 32]).unwrap();
-        assert!(
-            other
-                .open::<Session>(DELIVERY, &text, SESSION_LIFE, 0)
-                .is_none()
-        );
+        assert!(other.open::<Session>(DELIVERY, &text, SESSION_LIFE, 0).is_none());
     }
 
     #[test]
@@ -263,10 +232,7 @@ mod tests {
 
     #[test]
     fn a_cookie_too_long_for_browsers_is_not_made() {
-        let delivery = Delivery {
-            line1: "x".repeat(4000),
-            ..Delivery::default()
-        };
+        let delivery = Delivery { line1: "x".repeat(4000), ..Delivery::default() };
         assert_eq!(sealer().seal(DELIVERY, delivery, 0), None);
     }
 

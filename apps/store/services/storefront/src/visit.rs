@@ -40,9 +40,7 @@ pub struct Visit {
 
 /// Milliseconds since the Unix epoch.
 pub fn now_ms() -> i64 {
-    let since = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or_default();
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
@@ -50,30 +48,18 @@ impl Visit {
     fn read(parts: &Parts, store: &Store) -> Visit {
         let (headers, uri) = (&parts.headers, &parts.uri);
         let now = now_ms();
-        let opened = cookie(headers, session::SESSION).and_then(|text| {
-            store
-                .sealer
-                .open::<Session>(session::SESSION, text, session::SESSION_LIFE, now)
-        });
+        let opened = cookie(headers, session::SESSION)
+            .and_then(|text| store.sealer.open::<Session>(session::SESSION, text, session::SESSION_LIFE, now));
         let (mut session, mut session_changed) = match opened {
             Some(opened) => (opened.content, opened.aging),
             None => (Session::new(), true),
         };
-        if session
-            .signed_in
-            .as_ref()
-            .is_some_and(|customer| customer.expires_at_ms <= now)
-        {
+        if session.signed_in.as_ref().is_some_and(|customer| customer.expires_at_ms <= now) {
             session.signed_in = None;
             session_changed = true;
         }
         let delivery = cookie(headers, session::DELIVERY).and_then(|text| {
-            let opened = store.sealer.open::<Delivery>(
-                session::DELIVERY,
-                text,
-                session::DELIVERY_LIFE,
-                now,
-            );
+            let opened = store.sealer.open::<Delivery>(session::DELIVERY, text, session::DELIVERY_LIFE, now);
             Some(opened?.content)
         });
         let pairs = Query::<Vec<(String, String)>>::try_from_uri(uri).map(|Query(pairs)| pairs);
@@ -84,10 +70,7 @@ impl Visit {
             delivery_changed: false,
             secure: guard::is_secure(headers),
             call: call_of(parts),
-            here: uri
-                .path_and_query()
-                .map_or("/", |path| path.as_str())
-                .to_owned(),
+            here: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             // A query that is no list of pairs holds nothing a page could want.
             params: Fields(pairs.unwrap_or_default().into_iter().collect()),
         }
@@ -134,8 +117,7 @@ impl Visit {
         let now = now_ms();
         let secure = if self.secure { "; Secure" } else { "" };
         let mut set = |name: &str, value: &str, age: u64| {
-            let text =
-                format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
+            let text = format!("{name}={value}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}");
             if let Ok(value) = HeaderValue::from_str(&text) {
                 response.headers_mut().append(SET_COOKIE, value);
             }
@@ -146,9 +128,7 @@ impl Visit {
             set(session::SESSION, &text, session::SESSION_LIFE.as_secs());
         }
         if self.delivery_changed {
-            let text = self
-                .delivery
-                .and_then(|delivery| store.sealer.seal(session::DELIVERY, delivery, now));
+            let text = self.delivery.and_then(|delivery| store.sealer.seal(session::DELIVERY, delivery, now));
             match text {
                 Some(text) => set(session::DELIVERY, &text, session::DELIVERY_LIFE.as_secs()),
                 None => set(session::DELIVERY, "", 0),
@@ -163,9 +143,7 @@ pub fn local_path(path: &str) -> &str {
     let ours = path.starts_with('/')
         && !path.starts_with("//")
         && path.len() <= 2_000
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+        && path.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
     if ours { path } else { "/" }
 }
 
@@ -181,20 +159,13 @@ fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
         .filter_map(|line| line.to_str().ok())
         .filter(|line| line.len() <= COOKIES_LENGTH_MAX)
         .flat_map(|line| line.split(';'))
-        .find_map(|pair| {
-            pair.trim_start()
-                .strip_prefix(name)?
-                .strip_prefix('=')
-        })
+        .find_map(|pair| pair.trim_start().strip_prefix(name)?.strip_prefix('='))
 }
 
 impl FromRequestParts<Arc<Store>> for Visit {
     type Rejection = std::convert::Infallible;
 
-    async fn from_request_parts(
-        parts: &mut Parts,
-        store: &Arc<Store>,
-    ) -> Result<Visit, Self::Rejection> {
+    async fn from_request_parts(parts: &mut Parts, store: &Arc<Store>) -> Result<Visit, Self::Rejection> {
         Ok(Visit::read(parts, store))
     }
 }
@@ -248,8 +219,7 @@ impl Fields {
     /// A field without blanks around it, when it is no longer than `length_max` characters and holds no control characters.
     pub fn text(&self, name: &str, length_max: usize) -> Option<String> {
         let text = self.raw(name).trim();
-        (text.chars().count() <= length_max && !text.chars().any(char::is_control))
-            .then(|| text.to_owned())
+        (text.chars().count() <= length_max && !text.chars().any(char::is_control)).then(|| text.to_owned())
     }
 
     /// The same for a field of several lines, whose line ends become single ones.
@@ -281,17 +251,13 @@ impl Fields {
 /// Whether a text can be an idempotency key.
 pub fn is_key(text: &str) -> bool {
     (8..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
 }
 
 /// Whether a text can be a product's or category's id.
 pub fn is_slug(text: &str) -> bool {
     (1..=64).contains(&text.len())
-        && text
-            .bytes()
-            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+        && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
 /// A new idempotency key.
@@ -306,15 +272,7 @@ mod tests {
     #[test]
     fn leads_only_to_our_own_pages() {
         assert_eq!(local_path("/basket?done=added"), "/basket?done=added");
-        for path in [
-            "",
-            "basket",
-            "//evil.example",
-            "/\\evil.example",
-            "https://evil.example",
-            "/a\r\nx: y",
-            "/ä",
-        ] {
+        for path in ["", "basket", "//evil.example", "/\\evil.example", "https://evil.example", "/a\r\nx: y", "/ä"] {
             assert_eq!(local_path(path), "/", "{path}");
         }
     }

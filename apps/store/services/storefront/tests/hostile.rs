@@ -85,10 +85,7 @@ async fn a_changed_cookie_counts_as_none() {
 #[tokio::test]
 async fn cookies_are_for_encrypted_connections_where_there_is_one() {
     let mut browser = visitor().await;
-    let request = Request::get("/")
-        .header("x-forwarded-proto", "https")
-        .body(Body::empty())
-        .unwrap();
+    let request = Request::get("/").header("x-forwarded-proto", "https").body(Body::empty()).unwrap();
     let response = browser.send(request).await;
     let cookie = response.headers()[header::SET_COOKIE].to_str().unwrap();
     assert!(cookie.ends_with("; Secure"), "{cookie}");
@@ -142,10 +139,8 @@ async fn input_has_limits() {
     let many: BTreeMap<String, String> = (0..50).map(|n| (format!("f{n}"), String::new())).collect();
     let request = form("/basket/add", &many).body(body_of(&many)).unwrap();
     assert_eq!(browser.send(request).await.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    let request = Request::post("/basket/add")
-        .header(header::CONTENT_TYPE, "application/json")
-        .body(Body::from("{}"))
-        .unwrap();
+    let request =
+        Request::post("/basket/add").header(header::CONTENT_TYPE, "application/json").body(Body::from("{}")).unwrap();
     assert_eq!(browser.send(request).await.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
     let request = Request::post("/").body(Body::empty()).unwrap();
     assert_eq!(browser.send(request).await.status(), StatusCode::METHOD_NOT_ALLOWED);

@@ -17,9 +17,7 @@ async fn shop() -> (Arc<World>, Browser) {
 
 async fn sign_in(browser: &mut Browser, email: &str) {
     browser.get("/sign-in").await;
-    browser
-        .submit("/sign-in", &[("email", email), ("password", PASSWORD)])
-        .await;
+    browser.submit("/sign-in", &[("email", email), ("password", PASSWORD)]).await;
     browser.page.assert_says("Welcome back.");
 }
 
@@ -55,7 +53,8 @@ async fn every_page_is_whole_and_guarded() {
         assert_eq!(page.headers[header::CACHE_CONTROL], "private, no-store");
         assert_eq!(page.headers["x-content-type-options"], "nosniff");
     }
-    for path in ["/nowhere", "/product/unknown", "/product/UPPER", "/products/in/none", "/orders/1", "/products?page=x"] {
+    for path in ["/nowhere", "/product/unknown", "/product/UPPER", "/products/in/none", "/orders/1", "/products?page=x"]
+    {
         assert_eq!(browser.get(path).await.status, StatusCode::NOT_FOUND, "{path}");
     }
 }
@@ -234,18 +233,11 @@ async fn only_an_administrator_minds_the_shop() {
     browser.submit("/register", &typed).await;
     assert_eq!(browser.get("/admin").await.status, StatusCode::FORBIDDEN);
     browser.get("/account").await;
-    let typed = [
-        ("product", "tide-mug"),
-        ("currency", "EUR"),
-        ("amount", "0.01"),
-        ("version", "1"),
-        ("key", "12345678"),
-    ];
+    let typed =
+        [("product", "tide-mug"), ("currency", "EUR"), ("amount", "0.01"), ("version", "1"), ("key", "12345678")];
     let mut fields = browser.page.hidden("/sign-out", "");
     fields.extend(typed.map(|(name, value)| (name.to_owned(), value.to_owned())));
-    let request = fakes::browser::form("/admin/price", &fields)
-        .body(fakes::browser::body_of(&fields))
-        .unwrap();
+    let request = fakes::browser::form("/admin/price", &fields).body(fakes::browser::body_of(&fields)).unwrap();
     let response = browser.send(request).await;
     assert_eq!(response.status(), StatusCode::FORBIDDEN);
     assert_eq!(world.state().products[0].prices[0].amount.minor, 2400);

@@ -40,13 +40,26 @@ impl Running {
 
 /// One request over HTTP/1.1 on a connection of its own; the whole response as text.
 pub async fn http1(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> String {
+    rest(send(address, method, path, headers, body).await).await
+}
+
+/// Sends a request on a connection of its own, and does not wait for the response.
+pub async fn send(address: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> TcpStream {
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: example\r\nconnection: close\r\n");
+    let mut request = format!("{method} {path} HTTP/1.1\r\nhost: example\r\n");
+    if !headers.iter().any(|(name, _)| *name == "connection") {
+        request.push_str("connection: close\r\n");
+    }
     for (name, value) in headers {
         request.push_str(&format!("{name}: {value}\r\n"));
     }
     request.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
     stream.write_all(request.as_bytes()).await.unwrap();
+    stream
+}
+
+/// All that comes until the other side closes.
+pub async fn rest(mut stream: TcpStream) -> String {
     let mut response = String::new();
     stream.read_to_string(&mut response).await.unwrap();
     response

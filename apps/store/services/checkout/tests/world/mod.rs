@@ -171,17 +171,22 @@ impl World {
     }
 }
 
-/// A checkout of this world, whose log is in `folder`.
-pub async fn checkout(world: &Arc<World>, folder: &Path) -> Parts {
-    let environment = Environment::for_tests(folder)
+/// What a checkout of this world is given; its log is in `folder`.
+pub fn environment(world: &Arc<World>, folder: &Path) -> Environment {
+    Environment::for_tests(folder)
         .provide(Arc::clone(world) as Arc<dyn calls::Basket>)
         .provide(Arc::clone(world) as Arc<dyn calls::Catalogue>)
         .provide(Arc::clone(world) as Arc<dyn calls::Inventory>)
         .provide(Arc::clone(world) as Arc<dyn calls::Payment>)
         .provide(Arc::clone(world) as Arc<dyn calls::Orders>)
-        .provide(Arc::clone(world) as Arc<dyn calls::Shipping>);
+        .provide(Arc::clone(world) as Arc<dyn calls::Shipping>)
+}
+
+/// A checkout of this world, whose log is in `folder`.
+pub async fn checkout(world: &Arc<World>, folder: &Path) -> Parts {
     let clock = Arc::clone(world);
-    Parts::new(&environment, Arc::new(move || clock.clock.load(Ordering::SeqCst))).await.unwrap()
+    let clock = Arc::new(move || clock.clock.load(Ordering::SeqCst));
+    Parts::new(&environment(world, folder), clock).await.unwrap()
 }
 
 pub async fn quote(parts: &Parts) -> Result<QuoteResponse, Error> {

@@ -31,21 +31,12 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
 }
 
 /// Shows the account, with an address that was typed and what is wrong with it.
-pub async fn page(
-    store: &Store,
-    mut visit: Visit,
-    status: StatusCode,
-    typed: Delivery,
-    errors: Errors,
-) -> Response {
+pub async fn page(store: &Store, mut visit: Visit, status: StatusCode, typed: Delivery, errors: Errors) -> Response {
     if visit.session().signed_in.is_none() {
         return visit.redirect(store, "/sign-in?next=/account");
     }
-    let (identity, orders, mut frame) = tokio::join!(
-        store.identify(&visit),
-        orders(store, &visit),
-        store.frame(&visit, "Your account"),
-    );
+    let (identity, orders, mut frame) =
+        tokio::join!(store.identify(&visit), orders(store, &visit), store.frame(&visit, "Your account"),);
     frame.here = "/account".to_owned();
     let account = match identity {
         Identity::Guest | Identity::Over => {
@@ -70,10 +61,7 @@ async fn orders(store: &Store, visit: &Visit) -> Option<ListResponse> {
     let request = ListRequest {
         shopper_id: visit.session().shopper(),
         limit: ORDERS,
-        page_token: visit
-            .params
-            .text("page", TOKEN_LENGTH_MAX)
-            .unwrap_or_default(),
+        page_token: visit.params.text("page", TOKEN_LENGTH_MAX).unwrap_or_default(),
         ..Default::default()
     };
     let call = visit.call.clone().with_timeout(READ_LIMIT);
@@ -96,11 +84,7 @@ pub async fn erase(State(store): State<Arc<Store>>, posted: Posted) -> Response 
     if password.chars().count() > PASSWORD_LENGTH_MAX {
         return visit.redirect(&store, "/account?done=not-erased");
     }
-    let request = EraseRequest {
-        token: customer.token,
-        password: password.to_owned(),
-        ..Default::default()
-    };
+    let request = EraseRequest { token: customer.token, password: password.to_owned(), ..Default::default() };
     let call = visit.call.clone().with_timeout(WRITE_LIMIT);
     let answer = store.backends.customer.erase(&call, request);
     match within(WRITE_LIMIT, "customer", answer).await.map_err(|error| error.code) {
@@ -109,9 +93,7 @@ pub async fn erase(State(store): State<Arc<Store>>, posted: Posted) -> Response 
             visit.set_delivery(None);
             visit.redirect(&store, "/?done=erased")
         }
-        Err(Code::PermissionDenied | Code::InvalidArgument) => {
-            visit.redirect(&store, "/account?done=not-erased")
-        }
+        Err(Code::PermissionDenied | Code::InvalidArgument) => visit.redirect(&store, "/account?done=not-erased"),
         Err(_) => visit.redirect(&store, "/account?done=customer-unavailable"),
     }
 }

@@ -23,10 +23,7 @@ pub type Errors = Vec<(&'static str, &'static str)>;
 
 /// The sentence about a field; empty when nothing is wrong with it.
 pub fn error_of(errors: &Errors, name: &str) -> &'static str {
-    errors
-        .iter()
-        .find(|(field, _)| *field == name)
-        .map_or("", |(_, sentence)| sentence)
+    errors.iter().find(|(field, _)| *field == name).map_or("", |(_, sentence)| sentence)
 }
 
 /// The address that a form holds, and what is wrong with it. The e-mail is left empty.
@@ -91,11 +88,7 @@ pub fn delivery(address: &Address, email: &str) -> Delivery {
 /// The fields of an address.
 pub fn inputs(delivery: &Delivery, errors: &Errors) -> Markup {
     let error = |name| error_of(errors, name);
-    let country = if delivery.country.is_empty() {
-        COUNTRY_DEFAULT
-    } else {
-        &delivery.country
-    };
+    let country = if delivery.country.is_empty() { COUNTRY_DEFAULT } else { &delivery.country };
     html! {
         div class="fields" {
             (Text { autocomplete: "name", error: error("name"), ..Text::new("name", "Name", &delivery.name, 100) }.render())
@@ -166,9 +159,7 @@ pub async fn put(State(store): State<Arc<Store>>, posted: Posted) -> Response {
             visit.change().signed_in = None;
             visit.redirect(&store, "/sign-in?next=/account&done=session-over")
         }
-        Err(error) if error.code == Code::NotFound => {
-            visit.redirect(&store, "/account?done=address-removed")
-        }
+        Err(error) if error.code == Code::NotFound => visit.redirect(&store, "/account?done=address-removed"),
         Err(error) if matches!(error.code, Code::InvalidArgument | Code::ResourceExhausted) => {
             missing::refused(&store, visit, StatusCode::BAD_REQUEST).await
         }

@@ -65,10 +65,8 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
         token: visit.params.text("page", 500).unwrap_or_default(),
         size: ROWS,
     };
-    let (list, mut frame) = tokio::join!(
-        store.backends.list(&visit.call, &query),
-        store.frame(&visit, "Minding the shop"),
-    );
+    let (list, mut frame) =
+        tokio::join!(store.backends.list(&visit.call, &query), store.frame(&visit, "Minding the shop"),);
     let Ok(list) = list else {
         return missing::page(&store, visit).await;
     };
@@ -78,11 +76,7 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
         Answer::Absent => Some(Notice::catalogue_absent()),
     });
     let listing = list.value().unwrap_or_default();
-    let ids: Vec<String> = listing
-        .products
-        .iter()
-        .map(|product| product.id.clone())
-        .collect();
+    let ids: Vec<String> = listing.products.iter().map(|product| product.id.clone()).collect();
     let stock = store.backends.stock(&visit.call, ids).await;
     if stock.is_none() {
         frame.notices.push(Notice::stock_unknown());
@@ -154,10 +148,7 @@ impl View<'_> {
 
     fn price_form(&self, product: &Product, currency: Currency) -> Markup {
         let code = currency.code();
-        let price = product
-            .prices
-            .iter()
-            .find(|price| price.amount.currency == code);
+        let price = product.prices.iter().find(|price| price.amount.currency == code);
         let amount = price.map(|price| money::plain(price.amount.minor, code));
         let version = price.map_or(0, |price| price.version);
         let id = format!("price-{}", product.id);

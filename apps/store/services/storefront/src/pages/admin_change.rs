@@ -44,12 +44,7 @@ pub async fn price(State(store): State<Arc<Store>>, posted: Posted) -> Response 
     let request = SetPriceRequest {
         idempotency_key: key,
         product_id: product,
-        amount: Money {
-            minor,
-            currency: currency.code().to_owned(),
-            ..Default::default()
-        }
-        .into(),
+        amount: Money { minor, currency: currency.code().to_owned(), ..Default::default() }.into(),
         expected_version: version,
         ..Default::default()
     };

@@ -42,18 +42,14 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
         Err(answer) => return answer,
     };
     let id = visit.params.raw("id").to_owned();
-    let mut typed = Typed {
-        key: new_key(),
-        ..Typed::default()
-    };
+    let mut typed = Typed { key: new_key(), ..Typed::default() };
     if is_slug(&id) {
         let products = store.backends.products(&visit.call, vec![id]).await;
         // What is only remembered may not be the version to replace.
         if products.is_stale() {
             return visit.redirect(&store, "/admin?done=admin-unavailable");
         }
-        let Some(product) = products.value().and_then(|products| products.into_iter().next())
-        else {
+        let Some(product) = products.value().and_then(|products| products.into_iter().next()) else {
             return missing::page(&store, visit).await;
         };
         typed = Typed {
@@ -81,16 +77,10 @@ fn read(fields: &Fields) -> (Typed, Option<String>) {
         summary: fields.raw("summary").trim().to_owned(),
         description: fields.raw("description").replace("\r\n", "\n").trim().to_owned(),
         category: fields.raw("category").to_owned(),
-        tags: tags
-            .filter(|tag| !tag.is_empty())
-            .map(str::to_owned)
-            .collect(),
+        tags: tags.filter(|tag| !tag.is_empty()).map(str::to_owned).collect(),
     };
-    let tags_fit = typed.tags.len() <= TAGS_MAX
-        && typed
-            .tags
-            .iter()
-            .all(|tag| is_slug(tag) && tag.len() <= TAG_LENGTH_MAX);
+    let tags_fit =
+        typed.tags.len() <= TAGS_MAX && typed.tags.iter().all(|tag| is_slug(tag) && tag.len() <= TAG_LENGTH_MAX);
     let wrong = if !is_slug(&typed.id) {
         "The id has 1 to 64 small letters, digits and hyphens."
     } else if typed.name.is_empty() || fields.text("name", 120).is_none() {
@@ -158,13 +148,7 @@ pub async fn save(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     page(&store, visit, status, &typed, Some(wrong)).await
 }
 
-async fn page(
-    store: &Store,
-    visit: Visit,
-    status: StatusCode,
-    typed: &Typed,
-    wrong: Option<String>,
-) -> Response {
+async fn page(store: &Store, visit: Visit, status: StatusCode, typed: &Typed, wrong: Option<String>) -> Response {
     let mut frame = store.frame(&visit, "A product").await;
     frame.here = "/admin".to_owned();
     let wrong = wrong.map(|text| Notice::new(Tone::Bad, "product-refused", "It was not saved.", text));
@@ -174,10 +158,8 @@ async fn page(
 }
 
 fn view(csrf: &str, shelves: &[Shelf], typed: &Typed, wrong: Option<&Notice>) -> Markup {
-    let mut categories: Vec<(&str, &str)> = shelves
-        .iter()
-        .map(|shelf| (shelf.id.as_str(), shelf.title.as_str()))
-        .collect();
+    let mut categories: Vec<(&str, &str)> =
+        shelves.iter().map(|shelf| (shelf.id.as_str(), shelf.title.as_str())).collect();
     // The shop's categories may not have been heard yet: the product's own must not get lost over it.
     if !typed.category.is_empty() && !categories.iter().any(|(id, _)| *id == typed.category) {
         categories.push((&typed.category, &typed.category));

@@ -36,7 +36,6 @@ pub async fn robots() -> Response {
 }
 
 fn answer(kind: &'static str, keep: &'static str, content: &'static str) -> Response {
-    let headers: [(HeaderName, &str); 2] =
-        [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)];
+    let headers: [(HeaderName, &str); 2] = [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, keep)];
     (headers, content).into_response()
 }

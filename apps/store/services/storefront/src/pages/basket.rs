@@ -39,15 +39,9 @@ pub async fn show(State(store): State<Arc<Store>>, mut visit: Visit) -> Response
         let page = frame.page(&body);
         return visit.page(&store, StatusCode::OK, &page);
     }
-    let ids: Vec<String> = basket
-        .lines
-        .iter()
-        .map(|line| line.product_id.clone())
-        .collect();
-    let (products, stock) = tokio::join!(
-        store.backends.products(&visit.call, ids.clone()),
-        store.backends.stock(&visit.call, ids),
-    );
+    let ids: Vec<String> = basket.lines.iter().map(|line| line.product_id.clone()).collect();
+    let (products, stock) =
+        tokio::join!(store.backends.products(&visit.call, ids.clone()), store.backends.stock(&visit.call, ids),);
     if products.is_stale() {
         frame.notices.push(Notice::catalogue_stale());
     }
@@ -60,7 +54,14 @@ pub async fn show(State(store): State<Arc<Store>>, mut visit: Visit) -> Response
     }
     let currency = visit.session().currency();
     let lines = lines(&basket, products.as_deref(), stock.as_ref(), currency);
-    let page = frame.page(&view(&lines, basket.version, currency, &frame.csrf));
+    let view = View {
+        lines: &lines,
+        version: basket.version,
+        currency,
+        csrf: &frame.csrf,
+        catalogue_answers: products.is_some(),
+    };
+    let page = frame.page(&view.body());
     visit.page(&store, StatusCode::OK, &page)
 }
 
@@ -101,11 +102,8 @@ fn lines(
     stock: Option<&BTreeMap<String, i32>>,
     currency: Currency,
 ) -> Vec<Line> {
-    let known: BTreeMap<&str, &Product> = products
-        .unwrap_or_default()
-        .iter()
-        .map(|product| (product.id.as_str(), product))
-        .collect();
+    let known: BTreeMap<&str, &Product> =
+        products.unwrap_or_default().iter().map(|product| (product.id.as_str(), product)).collect();
     basket
         .lines
         .iter()
@@ -125,95 +123,109 @@ fn lines(
                     total: unit.and_then(|unit| unit.checked_mul(i64::from(line.quantity))),
                 }
             });
-            Line {
-                id: line.product_id.clone(),
-                quantity: line.quantity,
-                product,
-                warning,
-            }
+            Line { id: line.product_id.clone(), quantity: line.quantity, product, warning }
         })
         .collect()
 }
 
 /// The sum of the lines; none when one of them has no price.
 fn subtotal(lines: &[Line]) -> Option<i64> {
-    lines.iter().try_fold(0_i64, |sum, line| {
-        sum.checked_add(line.product.as_ref()?.total?)
-    })
+    lines.iter().try_fold(0_i64, |sum, line| sum.checked_add(line.product.as_ref()?.total?))
 }
 
-fn view(lines: &[Line], version: i64, currency: Currency, csrf: &str) -> Markup {
-    let subtotal = subtotal(lines);
-    html! {
-        div class="inside" {
-            div class="page-head" { h1 { "Your basket" } }
-            div class="columns" {
-                ul class="lines" data-test="basket-lines" {
-                    @for line in lines { (line_view(line, version, currency, csrf)) }
-                }
-                aside class="panel" aria-labelledby="sum" {
-                    h2 id="sum" { "Summary" }
-                    @match subtotal {
-                        Some(minor) => {
-                            (summary::sums(&[
-                                Sum {
-                                    name: "Subtotal",
-                                    amount: money::format(minor, currency.code()),
-                                    grand: true,
-                                    test: "subtotal",
-                                },
-                            ]))
-                            p class="muted small" { "Tax included. The price of sending comes with your address." }
-                        }
-                        None => p class="muted" { "The sum is shown at checkout." },
+struct View<'a> {
+    lines: &'a [Line],
+    version: i64,
+    currency: Currency,
+    csrf: &'a str,
+    /// False when nothing at all is known about the products.
+    catalogue_answers: bool,
+}
+
+impl View<'_> {
+    fn body(&self) -> Markup {
+        html! {
+            div class="inside" {
+                div class="page-head" { h1 { "Your basket" } }
+                div class="columns" {
+                    ul class="lines" data-test="basket-lines" {
+                        @for line in self.lines { (self.line(line)) }
                     }
-                    p { a class="button full" href="/checkout" data-test="checkout" { "Go to checkout" } }
+                    aside class="panel flow" aria-labelledby="sum" {
+                        h2 id="sum" { "Summary" }
+                        @match subtotal(self.lines) {
+                            Some(minor) => (self.sum(minor)),
+                            None => p class="muted" { "The sum is shown at checkout." },
+                        }
+                        a class="button full" href="/checkout" data-test="checkout" { "Go to checkout" }
+                    }
                 }
             }
         }
     }
-}
 
-fn line_view(line: &Line, version: i64, currency: Currency, csrf: &str) -> Markup {
-    let amount = |minor: i64| money::format(minor, currency.code());
-    let name = line
-        .product
-        .as_ref()
-        .map_or(line.id.as_str(), |product| product.name.as_str());
-    let quantity_id = format!("quantity-{}", line.id);
-    html! {
-        li data-test="basket-line" data-product=(line.id) {
-            div class="plate" {
-                @if let Some(product) = &line.product { img src=(product.picture) alt="" width="160" height="160"; }
-            }
-            div {
-                h3 { a href={ "/product/" (line.id) } { (name) } }
-                p class="muted small number" {
-                    @match line.product.as_ref().map(|product| product.unit) {
-                        Some(Some(unit)) => { (amount(unit)) " each" }
-                        Some(None) => "Not sold in this currency",
-                        None => "Not on our shelves right now",
-                    }
+    fn sum(&self, minor: i64) -> Markup {
+        html! {
+            (summary::sums(&[Sum {
+                name: "Subtotal",
+                amount: self.amount(minor),
+                grand: true,
+                test: "subtotal",
+            }]))
+            p class="muted small" { "Tax included. The price of sending comes with your address." }
+        }
+    }
+
+    fn amount(&self, minor: i64) -> String {
+        money::format(minor, self.currency.code())
+    }
+
+    fn line(&self, line: &Line) -> Markup {
+        let product = line.product.as_ref();
+        let name = product.map_or(line.id.as_str(), |product| product.name.as_str());
+        html! {
+            li data-test="basket-line" data-product=(line.id) {
+                div class="plate" {
+                    @if let Some(product) = product { img src=(product.picture) alt="" width="160" height="160"; }
                 }
-                @if !line.warning.is_empty() { span class="pill caution" data-test="line-warning" { (line.warning) } }
+                div {
+                    h3 { a href={ "/product/" (line.id) } { (name) } }
+                    p class="muted small number" {
+                        @match product.map(|product| product.unit) {
+                            Some(Some(unit)) => { (self.amount(unit)) " each" }
+                            Some(None) => "Not sold in this currency",
+                            None if self.catalogue_answers => "Not sold any more",
+                            None => "Its price cannot be shown right now",
+                        }
+                    }
+                    @if !line.warning.is_empty() { span class="pill caution" data-test="line-warning" { (line.warning) } }
+                }
+                p class="total" data-test="line-total" {
+                    @if let Some(total) = product.and_then(|product| product.total) { (self.amount(total)) }
+                }
+                (self.change(line, name))
             }
-            p class="total" data-test="line-total" {
-                @if let Some(total) = line.product.as_ref().and_then(|product| product.total) { (amount(total)) }
-            }
+        }
+    }
+
+    fn change(&self, line: &Line, name: &str) -> Markup {
+        let quantity_id = format!("quantity-{}", line.id);
+        let shared = html! {
+            (field::csrf(self.csrf))
+            (field::hidden("product", &line.id))
+            (field::hidden("version", &self.version.to_string()))
+        };
+        html! {
             div class="change" {
                 form action="/basket/set" method="post" {
-                    (field::csrf(csrf))
-                    (field::hidden("product", &line.id))
-                    (field::hidden("version", &version.to_string()))
+                    (shared)
                     label class="hidden-label" for=(quantity_id) { "Quantity of " (name) }
                     input id=(quantity_id) name="quantity" type="number" inputmode="numeric" min="0" max="99" required
                         value=(line.quantity) data-test="line-quantity";
                     button class="button quiet slim" data-test="line-update" { "Update" span class="hidden-label" { " " (name) } }
                 }
                 form action="/basket/set" method="post" {
-                    (field::csrf(csrf))
-                    (field::hidden("product", &line.id))
-                    (field::hidden("version", &version.to_string()))
+                    (shared)
                     (field::hidden("quantity", "0"))
                     button class="link-button" data-test="line-remove" { "Remove" span class="hidden-label" { " " (name) } }
                 }

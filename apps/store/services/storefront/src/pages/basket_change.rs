@@ -22,9 +22,7 @@ const ADD_ATTEMPTS: usize = 4;
 /// Adds pieces of a product to what the basket holds of it.
 pub async fn add(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     let Posted { mut visit, fields } = posted;
-    let quantity = fields
-        .integer("quantity")
-        .filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
+    let quantity = fields.integer("quantity").filter(|quantity| (1..=QUANTITY_MAX).contains(quantity));
     let (Some(product), Some(quantity)) = (fields.slug("product"), quantity) else {
         return missing::refused(&store, visit, StatusCode::BAD_REQUEST).await;
     };
@@ -36,11 +34,7 @@ pub async fn add(State(store): State<Arc<Store>>, posted: Posted) -> Response {
         let Some(basket) = store.backends.basket(&visit.call, &shopper).await else {
             break;
         };
-        let held = basket
-            .lines
-            .iter()
-            .find(|line| line.product_id == product)
-            .map_or(0, |line| line.quantity);
+        let held = basket.lines.iter().find(|line| line.product_id == product).map_or(0, |line| line.quantity);
         let quantity = held.saturating_add(quantity).min(QUANTITY_MAX);
         match set_item(&store, &visit, &product, quantity, basket.version).await {
             Ok(()) => return visit.redirect(&store, "/basket?done=added"),
@@ -55,13 +49,9 @@ pub async fn add(State(store): State<Arc<Store>>, posted: Posted) -> Response {
 /// Sets a line's quantity, 0 to take it out, when the basket is still as the shopper saw it.
 pub async fn set(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     let Posted { visit, fields } = posted;
-    let quantity = fields
-        .integer("quantity")
-        .filter(|quantity| (0..=QUANTITY_MAX).contains(quantity));
+    let quantity = fields.integer("quantity").filter(|quantity| (0..=QUANTITY_MAX).contains(quantity));
     let version = fields.integer::<i64>("version");
-    let (Some(product), Some(quantity), Some(version)) =
-        (fields.slug("product"), quantity, version)
-    else {
+    let (Some(product), Some(quantity), Some(version)) = (fields.slug("product"), quantity, version) else {
         return missing::refused(&store, visit, StatusCode::BAD_REQUEST).await;
     };
     match set_item(&store, &visit, &product, quantity, version).await {
@@ -71,13 +61,7 @@ pub async fn set(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     }
 }
 
-async fn set_item(
-    store: &Store,
-    visit: &Visit,
-    product: &str,
-    quantity: i32,
-    version: i64,
-) -> Result<(), Error> {
+async fn set_item(store: &Store, visit: &Visit, product: &str, quantity: i32, version: i64) -> Result<(), Error> {
     let request = SetItemRequest {
         shopper_id: visit.session().shopper(),
         product_id: product.to_owned(),

@@ -53,10 +53,7 @@ pub const COUNTRY_DEFAULT: &str = "DE";
 
 /// A country's name, or the code itself for one the store does not send to.
 pub fn name(code: &str) -> &str {
-    COUNTRIES
-        .iter()
-        .find(|(known, _)| *known == code)
-        .map_or(code, |(_, name)| name)
+    COUNTRIES.iter().find(|(known, _)| *known == code).map_or(code, |(_, name)| name)
 }
 
 /// Whether the store sends there.

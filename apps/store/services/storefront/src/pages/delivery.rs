@@ -41,12 +41,7 @@ pub async fn save(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     if !is_email(&delivery.email) {
         errors.push(("email", "Write an e-mail address, like ada@example.org."));
     }
-    if errors.is_empty()
-        && store
-            .sealer
-            .seal(session::DELIVERY, &delivery, now_ms())
-            .is_none()
-    {
+    if errors.is_empty() && store.sealer.seal(session::DELIVERY, &delivery, now_ms()).is_none() {
         errors.push(("line1", "This address is too long altogether: please shorten it."));
     }
     if !errors.is_empty() {
@@ -104,27 +99,24 @@ async fn page(
     let country = typed.as_ref().or(visit.delivery()).map_or(COUNTRY_DEFAULT, |delivery| {
         if delivery.country.is_empty() { COUNTRY_DEFAULT } else { &delivery.country }
     });
-    let (quote, identity, mut frame) = tokio::join!(
-        quote(store, &visit, country),
-        store.identify(&visit),
-        store.frame(&visit, "Delivery"),
-    );
-    let quote = match quote {
-        Ok(quote) => quote,
-        Err(error) => return no_quote(store, visit, &error).await,
-    };
+    let (quote, identity, mut frame) =
+        tokio::join!(quote(store, &visit, country), store.identify(&visit), store.frame(&visit, "Delivery"),);
     frame.here = "/checkout".to_owned();
     let account = match identity {
         Identity::Customer(account) => Some(account),
         Identity::Guest => None,
         Identity::Over => {
             visit.change().signed_in = None;
-            return visit.redirect(store, "/checkout?done=session-over");
+            return visit.redirect(store, "/sign-in?next=/checkout&done=session-over");
         }
         Identity::Silent => {
             frame.notices.push(Notice::customer_absent());
             None
         }
+    };
+    let quote = match quote {
+        Ok(quote) => quote,
+        Err(error) => return no_quote(store, visit, &error).await,
     };
     let delivery = typed.unwrap_or_else(|| prefilled(&visit, account.as_deref()));
     let body = view(&frame, &delivery, &errors, account.as_deref(), &quote);
@@ -151,11 +143,7 @@ fn prefilled(visit: &Visit, account: Option<&Account>) -> Delivery {
     };
     match account.addresses.first() {
         Some(first) => address::delivery(&first.address, &account.email),
-        None => Delivery {
-            email: account.email.clone(),
-            name: account.name.clone(),
-            ..Delivery::default()
-        },
+        None => Delivery { email: account.email.clone(), name: account.name.clone(), ..Delivery::default() },
     }
 }
 
@@ -210,23 +198,10 @@ pub fn summary_panel(quote: &QuoteResponse, country: &str) -> Markup {
     let lines: Vec<SlimLine> = quote
         .lines
         .iter()
-        .map(|line| SlimLine {
-            name: line.name.clone(),
-            quantity: line.quantity,
-            total: shown(&line.total),
-        })
+        .map(|line| SlimLine { name: line.name.clone(), quantity: line.quantity, total: shown(&line.total) })
         .collect();
-    let row = |name, amount, grand, test| Sum {
-        name,
-        amount,
-        grand,
-        test,
-    };
-    let shipping = if quote.shipping.minor == 0 {
-        "Free".to_owned()
-    } else {
-        shown(&quote.shipping)
-    };
+    let row = |name, amount, grand, test| Sum { name, amount, grand, test };
+    let shipping = if quote.shipping.minor == 0 { "Free".to_owned() } else { shown(&quote.shipping) };
     html! {
         aside class="panel" aria-labelledby="sum" data-test="summary" {
             h2 id="sum" { "Your order" }

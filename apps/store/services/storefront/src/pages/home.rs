@@ -28,10 +28,8 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
         token: String::new(),
         size: FEATURED,
     };
-    let (list, mut frame) = tokio::join!(
-        store.backends.list(&visit.call, &query),
-        store.frame(&visit, "Useful things, made to be kept"),
-    );
+    let (list, mut frame) =
+        tokio::join!(store.backends.list(&visit.call, &query), store.frame(&visit, "Useful things, made to be kept"),);
     let list = list.unwrap_or(Answer::Absent);
     frame.notices.extend(match &list {
         Answer::Fresh(_) => None,

@@ -30,11 +30,7 @@ pub async fn everything(State(store): State<Arc<Store>>, visit: Visit) -> Respon
 }
 
 /// Shows one category.
-pub async fn category(
-    State(store): State<Arc<Store>>,
-    Path(category): Path<String>,
-    visit: Visit,
-) -> Response {
+pub async fn category(State(store): State<Arc<Store>>, Path(category): Path<String>, visit: Visit) -> Response {
     if !is_slug(&category) {
         return missing::page(&store, visit).await;
     }
@@ -44,22 +40,10 @@ pub async fn category(
 async fn list(store: &Store, visit: Visit, category: String) -> Response {
     let currency = visit.session().currency();
     let sort = visit.params.raw("sort");
-    let (sort_name, _, sort) = SORTS
-        .into_iter()
-        .find(|(name, _, _)| *name == sort)
-        .unwrap_or(SORTS[0]);
+    let (sort_name, _, sort) = SORTS.into_iter().find(|(name, _, _)| *name == sort).unwrap_or(SORTS[0]);
     let token = visit.params.text("page", TOKEN_LENGTH_MAX).unwrap_or_default();
-    let query = ListQuery {
-        category,
-        sort,
-        currency,
-        token,
-        size: PAGE_SIZE,
-    };
-    let (list, mut frame) = tokio::join!(
-        store.backends.list(&visit.call, &query),
-        store.frame(&visit, "Everything"),
-    );
+    let query = ListQuery { category, sort, currency, token, size: PAGE_SIZE };
+    let (list, mut frame) = tokio::join!(store.backends.list(&visit.call, &query), store.frame(&visit, "Everything"),);
     // Only a page token that was tampered with, or of another list, is refused.
     let Ok(list) = list else {
         return missing::page(store, visit).await;
@@ -93,11 +77,7 @@ async fn list(store: &Store, visit: Visit, category: String) -> Response {
 }
 
 fn path(category: &str) -> String {
-    if category.is_empty() {
-        "/products".to_owned()
-    } else {
-        format!("/products/in/{category}")
-    }
+    if category.is_empty() { "/products".to_owned() } else { format!("/products/in/{category}") }
 }
 
 struct View<'a> {
@@ -111,15 +91,10 @@ struct View<'a> {
 }
 
 fn view(list: &View<'_>) -> Markup {
-    let sorted = if list.sort.is_empty() {
-        list.path.clone()
-    } else {
-        format!("{}?sort={}", list.path, list.sort)
-    };
+    let sorted = if list.sort.is_empty() { list.path.clone() } else { format!("{}?sort={}", list.path, list.sort) };
     let first = (!list.is_first).then_some(sorted.as_str());
     let joint = if list.sort.is_empty() { '?' } else { '&' };
-    let next =
-        (!list.next.is_empty()).then(|| format!("{sorted}{joint}page={}", encoded(list.next)));
+    let next = (!list.next.is_empty()).then(|| format!("{sorted}{joint}page={}", encoded(list.next)));
     html! {
         div class="inside" {
             div class="list-head" {

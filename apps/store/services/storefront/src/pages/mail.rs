@@ -22,18 +22,12 @@ const TOKEN_LENGTH_MAX: usize = 500;
 pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
     let request = ListRequest {
         limit: MAILS,
-        page_token: visit
-            .params
-            .text("page", TOKEN_LENGTH_MAX)
-            .unwrap_or_default(),
+        page_token: visit.params.text("page", TOKEN_LENGTH_MAX).unwrap_or_default(),
         ..Default::default()
     };
     let call = visit.call.clone().with_timeout(READ_LIMIT);
     let answer = store.backends.notify.list(&call, request);
-    let (mails, mut frame) = tokio::join!(
-        within(READ_LIMIT, "notify", answer),
-        store.frame(&visit, "Mail log"),
-    );
+    let (mails, mut frame) = tokio::join!(within(READ_LIMIT, "notify", answer), store.frame(&visit, "Mail log"),);
     let body = match mails {
         Ok(mails) => view(&mails),
         Err(_) => {

@@ -69,9 +69,7 @@ pub async fn refused(store: &Store, visit: Visit, status: StatusCode) -> Respons
     let mut response = visit.page(store, status, &page);
     // The rest of a body that is too long was not read, so the connection cannot be used again.
     if status == StatusCode::PAYLOAD_TOO_LARGE {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }

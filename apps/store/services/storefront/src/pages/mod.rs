@@ -48,19 +48,12 @@ pub fn card(product: &Product, currency: Currency) -> Card {
 
 /// Products as a grid shows them.
 pub fn cards(products: &[Product], currency: Currency) -> Vec<Card> {
-    products
-        .iter()
-        .map(|product| card(product, currency))
-        .collect()
+    products.iter().map(|product| card(product, currency)).collect()
 }
 
 /// Where a product's picture is: the address changes when the picture does.
 pub fn picture_path(product: &Product) -> String {
-    format!(
-        "/pictures/{}?v={}",
-        product.id,
-        encoded(&product.picture_etag)
-    )
+    format!("/pictures/{}?v={}", product.id, encoded(&product.picture_etag))
 }
 
 /// An amount of the contracts as a shopper reads it.
@@ -86,12 +79,7 @@ pub fn encoded(text: &str) -> String {
 pub fn moment(at_ms: i64) -> String {
     let minutes = at_ms.div_euclid(60_000);
     let minute_of_day = minutes.rem_euclid(24 * 60);
-    format!(
-        "{}, {:02}:{:02} UTC",
-        day(at_ms),
-        minute_of_day / 60,
-        minute_of_day % 60
-    )
+    format!("{}, {:02}:{:02} UTC", day(at_ms), minute_of_day / 60, minute_of_day % 60)
 }
 
 /// A day as a shopper reads it, in universal time: `22 November 2026`.
@@ -114,17 +102,13 @@ pub fn day(at_ms: i64) -> String {
     let days = at_ms.div_euclid(86_400_000) + 719_468;
     let era = days.div_euclid(146_097);
     let day_of_era = days.rem_euclid(146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let month_from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
     let month = (month_from_march + 2) % 12;
     let year = era * 400 + year_of_era + i64::from(month < 2);
-    let name = usize::try_from(month)
-        .ok()
-        .and_then(|month| MONTHS.get(month))
-        .unwrap_or(&"");
+    let name = usize::try_from(month).ok().and_then(|month| MONTHS.get(month)).unwrap_or(&"");
     format!("{day} {name} {year}")
 }
 

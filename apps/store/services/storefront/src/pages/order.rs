@@ -26,20 +26,13 @@ enum Tracking {
 }
 
 /// Shows the order.
-pub async fn show(
-    State(store): State<Arc<Store>>,
-    Path(id): Path<String>,
-    visit: Visit,
-) -> Response {
+pub async fn show(State(store): State<Arc<Store>>, Path(id): Path<String>, visit: Visit) -> Response {
     let Ok(id) = id.parse::<Uuid>() else {
         return missing::page(&store, visit).await;
     };
     let id = id.to_string();
     let call = visit.call.clone().with_timeout(READ_LIMIT);
-    let request = GetRequest {
-        order_id: id.clone(),
-        ..Default::default()
-    };
+    let request = GetRequest { order_id: id.clone(), ..Default::default() };
     let order = store.backends.orders.get(&call, request);
     let (order, tracking, mut frame) = tokio::join!(
         within(READ_LIMIT, "orders", order),
@@ -70,10 +63,7 @@ pub async fn show(
 }
 
 async fn track(store: &Store, visit: &Visit, id: &str) -> Tracking {
-    let request = TrackRequest {
-        order_id: id.to_owned(),
-        ..Default::default()
-    };
+    let request = TrackRequest { order_id: id.to_owned(), ..Default::default() };
     let call = visit.call.clone().with_timeout(READ_LIMIT);
     let answer = store.backends.shipping.track(&call, request);
     match within(READ_LIMIT, "shipping", answer).await {
@@ -138,12 +128,7 @@ fn title(order: &Order) -> &'static str {
 }
 
 fn sums(order: &Order) -> [Sum; 3] {
-    let row = |name, amount, grand, test| Sum {
-        name,
-        amount,
-        grand,
-        test,
-    };
+    let row = |name, amount, grand, test| Sum { name, amount, grand, test };
     [
         row("Subtotal", shown(&order.subtotal), false, "subtotal"),
         row("Shipping", shown(&order.shipping), false, "shipping"),

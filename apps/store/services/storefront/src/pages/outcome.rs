@@ -20,24 +20,15 @@ use crate::visit::{Visit, is_key};
 const RELOAD_SECONDS: u32 = 3;
 
 /// Shows where the order of a key stands. The key is a secret of the browser that made it, so that nobody else finds this page.
-pub async fn show(
-    State(store): State<Arc<Store>>,
-    Path(key): Path<String>,
-    visit: Visit,
-) -> Response {
+pub async fn show(State(store): State<Arc<Store>>, Path(key): Path<String>, visit: Visit) -> Response {
     if !is_key(&key) {
         return missing::page(&store, visit).await;
     }
-    let request = StatusRequest {
-        idempotency_key: key.clone(),
-        ..Default::default()
-    };
+    let request = StatusRequest { idempotency_key: key.clone(), ..Default::default() };
     let call = visit.call.clone().with_timeout(READ_LIMIT);
     let answer = store.backends.checkout.status(&call, request);
     let answer = within(READ_LIMIT, "checkout", answer).await;
-    let order = answer
-        .map(|status| status.order.into_option().unwrap_or_default())
-        .map_err(|error| error.code);
+    let order = answer.map(|status| status.order.into_option().unwrap_or_default()).map_err(|error| error.code);
     if let Ok(order) = &order
         && order.state == PlaceState::PLACE_STATE_CONFIRMED
     {

@@ -8,9 +8,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use maud::{Markup, html};
 use shoal_sdk::{Code, Error};
-use store_contracts::store::checkout::v1::{
-    PlaceRequest, PlaceResponse, PlaceState, QuoteResponse,
-};
+use store_contracts::store::checkout::v1::{PlaceRequest, PlaceResponse, PlaceState, QuoteResponse};
 use store_contracts::store::types::v1::Money;
 
 use super::delivery::{no_quote, quote, summary_panel};
@@ -38,10 +36,7 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
     let Some(delivery) = visit.delivery().cloned() else {
         return visit.redirect(&store, "/checkout?done=address-needed");
     };
-    let (quote, mut frame) = tokio::join!(
-        quote(&store, &visit, &delivery.country),
-        store.frame(&visit, "Payment"),
-    );
+    let (quote, mut frame) = tokio::join!(quote(&store, &visit, &delivery.country), store.frame(&visit, "Payment"),);
     let quote = match quote {
         Ok(quote) => quote,
         Err(error) => return no_quote(&store, visit, &error).await,
@@ -63,11 +58,7 @@ fn changed_from(params: &Fields, quote: &QuoteResponse) -> Option<Notice> {
     let was = params.integer::<i64>("was")?;
     let same_currency = params.raw("in") == quote.total.currency;
     (was != quote.total.minor && same_currency).then(|| {
-        let text = format!(
-            "It was {}, now it is {}.",
-            money::format(was, &quote.total.currency),
-            shown(&quote.total)
-        );
+        let text = format!("It was {}, now it is {}.", money::format(was, &quote.total.currency), shown(&quote.total));
         Notice::new(Tone::Caution, "total-difference", "The total has changed.", text)
     })
 }
@@ -94,12 +85,7 @@ pub async fn place(State(store): State<Arc<Store>>, posted: Posted) -> Response 
         idempotency_key: key.clone(),
         shopper_id: visit.session().shopper(),
         basket_version,
-        expected_total: Money {
-            minor,
-            currency: currency.code().to_owned(),
-            ..Default::default()
-        }
-        .into(),
+        expected_total: Money { minor, currency: currency.code().to_owned(), ..Default::default() }.into(),
         address: address::message(delivery).into(),
         email: delivery.email.clone(),
         card_number,
@@ -113,12 +99,7 @@ pub async fn place(State(store): State<Arc<Store>>, posted: Posted) -> Response 
 }
 
 /// Where the browser goes next. Wherever the outcome is not known for sure, that is the page that finds it out.
-fn after(
-    answer: &Result<PlaceResponse, Error>,
-    key: &str,
-    minor: i64,
-    currency: Currency,
-) -> String {
+fn after(answer: &Result<PlaceResponse, Error>, key: &str, minor: i64, currency: Currency) -> String {
     let outcome = format!("/checkout/outcome/{key}");
     match answer {
         Ok(placed) if placed.state == PlaceState::PLACE_STATE_CONFIRMED => {
@@ -130,7 +111,7 @@ fn after(
                 let code = currency.code();
                 format!("/checkout/pay?done=total-changed&was={minor}&in={code}")
             }
-            Code::FailedPrecondition => "/basket".to_owned(),
+            Code::FailedPrecondition => "/basket?done=basket-bought".to_owned(),
             Code::InvalidArgument => "/checkout/pay?done=card-invalid".to_owned(),
             _ => outcome,
         },
@@ -139,21 +120,13 @@ fn after(
 
 /// The digits of a card's number.
 fn card_number(text: &str) -> Option<String> {
-    let digits: String = text
-        .chars()
-        .filter(|letter| *letter != ' ' && *letter != '-')
-        .collect();
+    let digits: String = text.chars().filter(|letter| *letter != ' ' && *letter != '-').collect();
     let is_number = (12..=19).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then_some(digits)
 }
 
 fn view(frame: &Frame, delivery: &Delivery, quote: &QuoteResponse, key: &str) -> Markup {
-    let short: Vec<&str> = quote
-        .lines
-        .iter()
-        .filter(|line| line.short)
-        .map(|line| line.name.as_str())
-        .collect();
+    let short: Vec<&str> = quote.lines.iter().filter(|line| line.short).map(|line| line.name.as_str()).collect();
     let blocked = !short.is_empty() || !quote.unavailable_product_ids.is_empty();
     html! {
         div class="inside" {
@@ -226,10 +199,7 @@ mod tests {
 
     #[test]
     fn card_numbers_are_digits() {
-        assert_eq!(
-            card_number("4242 4242-4242 4242").as_deref(),
-            Some("4242424242424242")
-        );
+        assert_eq!(card_number("4242 4242-4242 4242").as_deref(), Some("4242424242424242"));
         for bad in ["", "4242", "4242 4242 4242 424x", "42424242424242424242", "٤٢٤٢٤٢٤٢٤٢٤٢"] {
             assert_eq!(card_number(bad), None, "{bad}");
         }
@@ -247,11 +217,8 @@ mod tests {
             "/orders/o-1?done=placed"
         );
         let changed = Error::failed_precondition("changed").with_detail(&QuoteResponse::default());
-        assert_eq!(
-            place(Err(changed)),
-            "/checkout/pay?done=total-changed&was=100&in=EUR"
-        );
-        assert_eq!(place(Err(Error::failed_precondition("empty"))), "/basket");
+        assert_eq!(place(Err(changed)), "/checkout/pay?done=total-changed&was=100&in=EUR");
+        assert_eq!(place(Err(Error::failed_precondition("empty"))), "/basket?done=basket-bought");
         for error in [
             Error::unavailable("gone"),
             Error::deadline_exceeded("late"),

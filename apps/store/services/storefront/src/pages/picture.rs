@@ -13,13 +13,7 @@ use crate::Store;
 use crate::visit::is_slug;
 
 /// The media types that are passed on.
-const KINDS: [&str; 5] = [
-    "image/svg+xml",
-    "image/png",
-    "image/jpeg",
-    "image/webp",
-    "image/avif",
-];
+const KINDS: [&str; 5] = ["image/svg+xml", "image/png", "image/jpeg", "image/webp", "image/avif"];
 
 /// The address's query.
 #[derive(Debug, Default, Deserialize)]
@@ -48,21 +42,14 @@ pub async fn show(
         }
         Err(_) => return StatusCode::SERVICE_UNAVAILABLE.into_response(),
     };
-    let Some(kind) = KINDS
-        .into_iter()
-        .find(|kind| *kind == picture.content_type)
-    else {
+    let Some(kind) = KINDS.into_iter().find(|kind| *kind == picture.content_type) else {
         return StatusCode::NOT_FOUND.into_response();
     };
     let etag = format!("\"{}\"", picture.etag);
     let Ok(etag_value) = HeaderValue::from_str(&etag) else {
         return StatusCode::NOT_FOUND.into_response();
     };
-    let keep = if wanted == picture.etag {
-        "public, max-age=31536000, immutable"
-    } else {
-        "public, max-age=60"
-    };
+    let keep = if wanted == picture.etag { "public, max-age=31536000, immutable" } else { "public, max-age=60" };
     let answer_headers = [
         (header::ETAG, etag_value),
         (header::CACHE_CONTROL, HeaderValue::from_static(keep)),
@@ -71,10 +58,7 @@ pub async fn show(
             header::CONTENT_SECURITY_POLICY,
             HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'; sandbox"),
         ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            HeaderValue::from_static("same-origin"),
-        ),
+        (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
     ];
     if holds(&headers, &etag) {
         return (StatusCode::NOT_MODIFIED, answer_headers).into_response();

@@ -21,11 +21,7 @@ const FEW: i32 = 6;
 const QUANTITY_MAX: i32 = 99;
 
 /// Shows the page.
-pub async fn show(
-    State(store): State<Arc<Store>>,
-    Path(id): Path<String>,
-    visit: Visit,
-) -> Response {
+pub async fn show(State(store): State<Arc<Store>>, Path(id): Path<String>, visit: Visit) -> Response {
     if !is_slug(&id) {
         return missing::page(&store, visit).await;
     }

@@ -35,9 +35,7 @@ struct Typed {
 
 impl Typed {
     fn is_wrong(&self) -> bool {
-        [self.name_error, self.email_error, self.password_error]
-            .iter()
-            .any(|error| !error.is_empty())
+        [self.name_error, self.email_error, self.password_error].iter().any(|error| !error.is_empty())
     }
 }
 
@@ -47,11 +45,7 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
     if visit.session().signed_in.is_some() {
         return visit.redirect(&store, &next);
     }
-    let typed = Typed {
-        key: new_key(),
-        next,
-        ..Typed::default()
-    };
+    let typed = Typed { key: new_key(), next, ..Typed::default() };
     page(&store, visit, StatusCode::OK, &typed).await
 }
 
@@ -101,12 +95,8 @@ pub async fn register(State(store): State<Arc<Store>>, posted: Posted) -> Respon
             StatusCode::UNPROCESSABLE_ENTITY
         }
         Code::InvalidArgument | Code::ResourceExhausted => {
-            typed.notice = Some(Notice::new(
-                Tone::Bad,
-                "register-refused",
-                "Your account was not opened.",
-                error.message,
-            ));
+            typed.notice =
+                Some(Notice::new(Tone::Bad, "register-refused", "Your account was not opened.", error.message));
             StatusCode::UNPROCESSABLE_ENTITY
         }
         _ => {

@@ -18,22 +18,14 @@ const QUERY_LENGTH_MAX: usize = 200;
 /// Shows the results, or an empty page with what to try.
 pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
     let currency = visit.session().currency();
-    let query: String = visit
-        .params
-        .raw("q")
-        .chars()
-        .filter(|letter| !letter.is_control())
-        .take(QUERY_LENGTH_MAX)
-        .collect();
+    let query: String =
+        visit.params.raw("q").chars().filter(|letter| !letter.is_control()).take(QUERY_LENGTH_MAX).collect();
     let query = query.trim();
     if query.is_empty() {
         return visit.redirect(&store, "/products");
     }
     let title = format!("Search for “{query}”");
-    let (found, mut frame) = tokio::join!(
-        store.backends.search(&visit.call, query),
-        store.frame(&visit, &title),
-    );
+    let (found, mut frame) = tokio::join!(store.backends.search(&visit.call, query), store.frame(&visit, &title),);
     if found.is_stale() {
         frame.notices.push(Notice::catalogue_stale());
     }

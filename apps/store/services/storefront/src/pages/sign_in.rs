@@ -33,11 +33,7 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
 
 /// Where to go after signing in.
 pub fn next_of(next: &str) -> &str {
-    if next.is_empty() {
-        "/account"
-    } else {
-        local_path(next)
-    }
+    if next.is_empty() { "/account" } else { local_path(next) }
 }
 
 /// Signs in.
@@ -49,11 +45,7 @@ pub async fn sign_in(State(store): State<Arc<Store>>, posted: Posted) -> Respons
     if email.is_empty() || password.is_empty() || password.len() > 4 * PASSWORD_LENGTH_MAX {
         return page(&store, visit, UNPROCESSABLE, &email, &next, Some(wrong())).await;
     }
-    let request = SignInRequest {
-        email: email.clone(),
-        password: password.to_owned(),
-        ..Default::default()
-    };
+    let request = SignInRequest { email: email.clone(), password: password.to_owned(), ..Default::default() };
     let call = visit.call.clone().with_timeout(WRITE_LIMIT);
     let answer = store.backends.customer.sign_in(&call, request);
     match within(WRITE_LIMIT, "customer", answer).await {
@@ -76,12 +68,7 @@ pub async fn sign_in(State(store): State<Arc<Store>>, posted: Posted) -> Respons
 const UNPROCESSABLE: StatusCode = StatusCode::UNPROCESSABLE_ENTITY;
 
 fn wrong() -> Notice {
-    Notice::new(
-        Tone::Bad,
-        "sign-in-wrong",
-        "That did not match.",
-        "The e-mail address or the password is wrong.",
-    )
+    Notice::new(Tone::Bad, "sign-in-wrong", "That did not match.", "The e-mail address or the password is wrong.")
 }
 
 fn too_many() -> Notice {
@@ -94,12 +81,7 @@ fn too_many() -> Notice {
 }
 
 /// Remembers who signed in, and moves the guest's basket over.
-pub async fn take_on(
-    store: &Store,
-    visit: &mut Visit,
-    account: &Account,
-    session: &CustomerSession,
-) {
+pub async fn take_on(store: &Store, visit: &mut Visit, account: &Account, session: &CustomerSession) {
     visit.change().sign_in(SignedIn {
         customer_id: account.customer_id.clone(),
         name: account.name.clone(),

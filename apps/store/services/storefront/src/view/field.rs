@@ -60,15 +60,10 @@ impl<'a> Text<'a> {
 
     /// The label, the input and what is said about it.
     pub fn render(self) -> Markup {
-        let told = |text: &str, suffix: &str| {
-            (!text.is_empty()).then(|| format!("{}-{suffix}", self.name))
-        };
+        let told = |text: &str, suffix: &str| (!text.is_empty()).then(|| format!("{}-{suffix}", self.name));
         let hint = told(self.hint, "hint");
         let error = told(self.error, "error");
-        let described: Vec<&str> = [error.as_deref(), hint.as_deref()]
-            .into_iter()
-            .flatten()
-            .collect();
+        let described: Vec<&str> = [error.as_deref(), hint.as_deref()].into_iter().flatten().collect();
         let described = (!described.is_empty()).then(|| described.join(" "));
         html! {
             div class={ "field " (self.width) } {

@@ -107,7 +107,7 @@ impl Frame {
 
     fn masthead(&self) -> Markup {
         html! {
-            p class="ribbon" { "A demonstration store: nothing is really sold, and no card is really charged." }
+            p class="ribbon" { "A demonstration store: nothing is really sold or charged." }
             header class="masthead" {
                 div class="inside bar" {
                     a class="brand" href="/" { (icon::mark()) (NAME) }

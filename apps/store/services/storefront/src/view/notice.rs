@@ -31,18 +31,8 @@ pub struct Notice {
 
 impl Notice {
     /// A notice in its own words.
-    pub fn new(
-        tone: Tone,
-        name: &'static str,
-        lead: impl Into<String>,
-        text: impl Into<String>,
-    ) -> Notice {
-        Notice {
-            tone,
-            name,
-            lead: lead.into(),
-            text: text.into(),
-        }
+    pub fn new(tone: Tone, name: &'static str, lead: impl Into<String>, text: impl Into<String>) -> Notice {
+        Notice { tone, name, lead: lead.into(), text: text.into() }
     }
 
     fn caution(name: &'static str, lead: &str, text: &str) -> Notice {
@@ -132,89 +122,76 @@ impl Notice {
 
     /// Notify is down.
     pub fn mail_late() -> Notice {
-        Notice::caution(
-            "mail-late",
-            "The mail log is unavailable right now.",
-            "Mail arrives late; none is lost.",
-        )
+        Notice::caution("mail-late", "The mail log is unavailable right now.", "Mail arrives late; none is lost.")
     }
 
     /// What the `done` part of an address stands for after a redirect; nothing for a code that no page gives.
     pub fn of_code(code: &str) -> Option<Notice> {
-        let good = |name, lead: &str, text: &str| Notice::new(Tone::Good, name, lead, text);
-        let bad = |name, lead: &str, text: &str| Notice::new(Tone::Bad, name, lead, text);
-        Some(match code {
-            "added" => good("added", "Added to your basket.", ""),
-            "removed" => good("removed", "Taken out of your basket.", ""),
-            "updated" => good("updated", "Your basket is up to date.", ""),
-            "basket-changed" => Notice::caution(
-                "basket-changed",
-                "Your basket was changed in another tab.",
-                "This is how it is now; please make your change again.",
-            ),
-            "basket-full" => bad(
-                "basket-full",
-                "Your basket is full.",
-                "It holds 50 different products.",
-            ),
-            "basket-unavailable" => Notice::basket_absent(),
-            "signed-in" => good("signed-in", "Welcome back.", ""),
-            "registered" => good("registered", "Your account is open.", "Welcome."),
-            "signed-out" => good("signed-out", "You are signed out.", ""),
-            "session-over" => Notice::caution(
-                "session-over",
-                "Your session is over.",
-                "Please sign in again.",
-            ),
-            "erased" => good("erased", "Your account is deleted.", ""),
-            "not-erased" => bad(
-                "not-erased",
-                "Your account was not deleted.",
-                "The password was not right.",
-            ),
-            "address-saved" => good("address-saved", "Your address is saved.", ""),
-            "address-removed" => good("address-removed", "The address is removed.", ""),
-            "customer-unavailable" => Notice::customer_absent(),
-            "placed" => good("placed", "Thank you, your order is placed.", ""),
-            "card-invalid" => bad(
-                "card-invalid",
-                "That is not a card number.",
-                "It has 12 to 19 digits; nothing was charged.",
-            ),
-            "total-changed" => Notice::caution(
-                "total-changed",
-                "The price or your basket has changed.",
-                "Nothing was charged. Please look at the new total and place your order again.",
-            ),
-            "checkout-closed" => Notice::checkout_closed(),
-            "address-needed" => Notice::caution(
-                "address-needed",
-                "Where should it go?",
-                "Please fill in your address first.",
-            ),
-            "price-set" => good("price-set", "The price is changed.", ""),
-            "price-invalid" => bad("price-invalid", "The price was not changed.", "Write an amount in digits, like 12.50."),
-            "version-conflict" => bad(
-                "version-conflict",
-                "Someone else changed this meanwhile.",
-                "This is how it is now; please make your change again.",
-            ),
-            "received" => good("received", "The delivery is booked.", ""),
-            "receive-invalid" => bad(
-                "receive-invalid",
-                "The delivery was not booked.",
-                "Write a number from 1 to 100,000.",
-            ),
-            "product-saved" => good("product-saved", "The product is saved.", ""),
-            "admin-unavailable" => Notice::caution(
-                "admin-unavailable",
-                "That service is unavailable right now.",
-                "Nothing was changed; please try again in a moment.",
-            ),
-            _ => return None,
-        })
+        match code {
+            "basket-unavailable" => Some(Notice::basket_absent()),
+            "customer-unavailable" => Some(Notice::customer_absent()),
+            "checkout-closed" => Some(Notice::checkout_closed()),
+            _ => SAID
+                .iter()
+                .find(|(name, ..)| *name == code)
+                .map(|(name, tone, lead, text)| Notice::new(*tone, name, *lead, *text)),
+        }
     }
 }
+
+/// What is said after a redirect: its code, which is also its name, and the words.
+const SAID: [(&str, Tone, &str, &str); 25] = [
+    ("added", Tone::Good, "Added to your basket.", ""),
+    ("removed", Tone::Good, "Taken out of your basket.", ""),
+    ("updated", Tone::Good, "Your basket is up to date.", ""),
+    (
+        "basket-changed",
+        Tone::Caution,
+        "Your basket was changed in another tab.",
+        "This is how it is now; please make your change again.",
+    ),
+    ("basket-full", Tone::Bad, "Your basket is full.", "It holds 50 different products."),
+    ("signed-in", Tone::Good, "Welcome back.", ""),
+    ("registered", Tone::Good, "Your account is open.", "Welcome."),
+    ("signed-out", Tone::Good, "You are signed out.", ""),
+    ("session-over", Tone::Caution, "Your session is over.", "Please sign in again."),
+    ("erased", Tone::Good, "Your account is deleted.", ""),
+    ("not-erased", Tone::Bad, "Your account was not deleted.", "The password was not right."),
+    ("address-saved", Tone::Good, "Your address is saved.", ""),
+    ("address-removed", Tone::Good, "The address is removed.", ""),
+    ("placed", Tone::Good, "Thank you, your order is placed.", ""),
+    ("card-invalid", Tone::Bad, "That is not a card number.", "It has 12 to 19 digits; nothing was charged."),
+    (
+        "total-changed",
+        Tone::Caution,
+        "The price or your basket has changed.",
+        "Nothing was charged. Please look at the new total and place your order again.",
+    ),
+    (
+        "basket-bought",
+        Tone::Caution,
+        "Your basket is not as you saw it.",
+        "Nothing was charged. Please look at it and check out again.",
+    ),
+    ("address-needed", Tone::Caution, "Where should it go?", "Please fill in your address first."),
+    ("price-set", Tone::Good, "The price is changed.", ""),
+    ("price-invalid", Tone::Bad, "The price was not changed.", "Write an amount in digits, like 12.50."),
+    (
+        "version-conflict",
+        Tone::Bad,
+        "Someone else changed this meanwhile.",
+        "This is how it is now; please make your change again.",
+    ),
+    ("received", Tone::Good, "The delivery is booked.", ""),
+    ("receive-invalid", Tone::Bad, "The delivery was not booked.", "Write a number from 1 to 100,000."),
+    ("product-saved", Tone::Good, "The product is saved.", ""),
+    (
+        "admin-unavailable",
+        Tone::Caution,
+        "That service is unavailable right now.",
+        "Nothing was changed; please try again in a moment.",
+    ),
+];
 
 /// The notices of a page, as a region of its own; nothing when there are none.
 pub fn list(notices: &[Notice]) -> Markup {

@@ -28,20 +28,12 @@ pub struct Page {
 
 impl Browser {
     pub fn new(store: Arc<Store>) -> Browser {
-        Browser {
-            store,
-            cookies: BTreeMap::new(),
-            page: Page::default(),
-        }
+        Browser { store, cookies: BTreeMap::new(), page: Page::default() }
     }
 
     /// Sends one request and keeps the cookies of its answer.
     pub async fn send(&mut self, mut request: Request<Body>) -> Response {
-        let cookies: Vec<String> = self
-            .cookies
-            .iter()
-            .map(|(name, value)| format!("{name}={value}"))
-            .collect();
+        let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
         if !cookies.is_empty() {
             let value = cookies.join("; ").parse().unwrap();
             request.headers_mut().insert(header::COOKIE, value);
@@ -94,12 +86,7 @@ impl Browser {
     }
 
     /// The same for the form that also contains `mark`.
-    pub async fn submit_where(
-        &mut self,
-        action: &str,
-        mark: &str,
-        typed: &[(&str, &str)],
-    ) -> &Page {
+    pub async fn submit_where(&mut self, action: &str, mark: &str, typed: &[(&str, &str)]) -> &Page {
         let mut fields = self.page.hidden(action, mark);
         for (name, value) in typed {
             fields.insert((*name).to_owned(), (*value).to_owned());
@@ -147,13 +134,7 @@ pub fn form(action: &str, _: &BTreeMap<String, String>) -> axum::http::request::
 pub fn body_of(fields: &BTreeMap<String, String>) -> Body {
     let pairs: Vec<String> = fields
         .iter()
-        .map(|(name, value)| {
-            format!(
-                "{}={}",
-                storefront::pages::encoded(name),
-                storefront::pages::encoded(value)
-            )
-        })
+        .map(|(name, value)| format!("{}={}", storefront::pages::encoded(name), storefront::pages::encoded(value)))
         .collect();
     Body::from(pairs.join("&"))
 }
@@ -190,20 +171,11 @@ impl Page {
 
     #[track_caller]
     pub fn assert_says(&self, sentence: &str) {
-        assert!(
-            self.text.contains(sentence),
-            "`{sentence}` is missing on {}:\n{}",
-            self.path,
-            self.text
-        );
+        assert!(self.text.contains(sentence), "`{sentence}` is missing on {}:\n{}", self.path, self.text);
     }
 
     #[track_caller]
     pub fn assert_silent(&self, sentence: &str) {
-        assert!(
-            !self.text.contains(sentence),
-            "`{sentence}` is on {}",
-            self.path
-        );
+        assert!(!self.text.contains(sentence), "`{sentence}` is on {}", self.path);
     }
 }

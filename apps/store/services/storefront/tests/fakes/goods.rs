@@ -44,12 +44,7 @@ const GOODS: [(&str, &str, &str, i64, i32); 18] = [
 pub fn fill(state: &mut State) {
     for (id, name, category, cents, pieces) in GOODS {
         let price = |minor, currency: &str| Price {
-            amount: Money {
-                minor,
-                currency: currency.to_owned(),
-                ..Default::default()
-            }
-            .into(),
+            amount: Money { minor, currency: currency.to_owned(), ..Default::default() }.into(),
             version: 1,
             ..Default::default()
         };
@@ -78,14 +73,13 @@ pub fn fill(state: &mut State) {
 }
 
 fn picture(id: &str) -> String {
-    let seed = id.bytes().fold(7_u32, |seed, byte| {
-        seed.wrapping_mul(31).wrapping_add(u32::from(byte))
-    });
+    let seed = id.bytes().fold(7_u32, |seed, byte| seed.wrapping_mul(31).wrapping_add(u32::from(byte)));
     let (hue, turn) = (seed % 360, seed % 40);
     format!(
-        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 600"><rect width="600" height="600" fill="hsl({hue} 28% 84%)"/><rect y="430" width="600" height="170" fill="hsl({hue} 24% 74%)"/><ellipse cx="300" cy="468" rx="170" ry="22" fill="hsl({hue} 30% 40%)" opacity=".3"/><path d="M{left} 200h{width}c0 150-40 262-110 262s-110-112-110-262z" fill="hsl({other} 34% 46%)"/><ellipse cx="300" cy="200" rx="{radius}" ry="26" fill="hsl({other} 30% 32%)"/></svg>"##,
+        r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 600 600"><rect width="600" height="600" fill="hsl({hue} 28% 84%)"/><rect y="430" width="600" height="170" fill="hsl({hue} 24% 74%)"/><ellipse cx="300" cy="468" rx="170" ry="22" fill="hsl({hue} 30% 40%)" opacity=".3"/><path d="M{left} 200h{width}C{right} 360 370 462 300 462S{left} 360 {left} 200z" fill="hsl({other} 34% 46%)"/><ellipse cx="300" cy="200" rx="{radius}" ry="26" fill="hsl({other} 30% 32%)"/></svg>"##,
         left = 190 - turn,
         width = 220 + 2 * turn,
+        right = 410 + turn,
         radius = 110 + turn,
         other = (hue + 150) % 360,
     )
@@ -93,21 +87,12 @@ fn picture(id: &str) -> String {
 
 #[async_trait]
 impl calls::Catalogue for World {
-    async fn list_products(
-        &self,
-        _: &Call,
-        request: ListProductsRequest,
-    ) -> Result<ListProductsResponse, Error> {
+    async fn list_products(&self, _: &Call, request: ListProductsRequest) -> Result<ListProductsResponse, Error> {
         let state = self.enter("catalogue")?;
-        let matches = |product: &&Product| {
-            request.category.is_empty() || product.category == request.category
-        };
+        let matches = |product: &&Product| request.category.is_empty() || product.category == request.category;
         let mut products: Vec<Product> = state.products.iter().filter(matches).cloned().collect();
         let price = |product: &Product| {
-            let found = product
-                .prices
-                .iter()
-                .find(|price| price.amount.currency == request.currency);
+            let found = product.prices.iter().find(|price| price.amount.currency == request.currency);
             found.map_or(0, |price| price.amount.minor)
         };
         if request.sort == Sort::SORT_NAME {
@@ -119,9 +104,7 @@ impl calls::Catalogue for World {
         }
         let start = match request.page_token.as_str() {
             "" => 0,
-            token => token
-                .parse::<usize>()
-                .map_err(|_| Error::invalid_argument("no such page"))?,
+            token => token.parse::<usize>().map_err(|_| Error::invalid_argument("no such page"))?,
         };
         let size = usize::try_from(request.page_size).unwrap().min(100);
         let total = products.len();
@@ -133,11 +116,7 @@ impl calls::Catalogue for World {
         });
         Ok(ListProductsResponse {
             products: products.into_iter().skip(start).take(size).collect(),
-            next_page_token: if start + size < total {
-                (start + size).to_string()
-            } else {
-                String::new()
-            },
+            next_page_token: if start + size < total { (start + size).to_string() } else { String::new() },
             categories: categories.collect(),
             total: i32::try_from(total).unwrap(),
             ..Default::default()
@@ -161,59 +140,32 @@ impl calls::Catalogue for World {
         let state = self.enter("catalogue")?;
         let query = request.query.to_lowercase();
         let matches = |product: &&Product| product.name.to_lowercase().contains(&query);
-        Ok(SearchResponse {
-            products: state.products.iter().filter(matches).cloned().collect(),
-            ..Default::default()
-        })
+        Ok(SearchResponse { products: state.products.iter().filter(matches).cloned().collect(), ..Default::default() })
     }
 
     async fn related(&self, _: &Call, request: RelatedRequest) -> Result<RelatedResponse, Error> {
         let state = self.enter("catalogue")?;
-        let others = state
-            .products
-            .iter()
-            .filter(|product| product.id != request.product_id);
-        Ok(RelatedResponse {
-            products: others.take(4).cloned().collect(),
-            ..Default::default()
-        })
+        let others = state.products.iter().filter(|product| product.id != request.product_id);
+        Ok(RelatedResponse { products: others.take(4).cloned().collect(), ..Default::default() })
     }
 
-    async fn get_picture(
-        &self,
-        _: &Call,
-        request: GetPictureRequest,
-    ) -> Result<GetPictureResponse, Error> {
+    async fn get_picture(&self, _: &Call, request: GetPictureRequest) -> Result<GetPictureResponse, Error> {
         let state = self.enter("catalogue")?;
-        let found = state
-            .products
-            .iter()
-            .find(|product| product.id == request.product_id);
+        let found = state.products.iter().find(|product| product.id == request.product_id);
         let product = found.ok_or_else(|| Error::not_found("no such product"))?;
         let not_modified = product.picture_etag == request.known_etag;
         Ok(GetPictureResponse {
             etag: product.picture_etag.clone(),
             content_type: "image/svg+xml".to_owned(),
-            data: if not_modified {
-                Vec::new().into()
-            } else {
-                picture(&product.id).into_bytes().into()
-            },
+            data: if not_modified { Vec::new().into() } else { picture(&product.id).into_bytes().into() },
             not_modified,
             ..Default::default()
         })
     }
 
-    async fn put_product(
-        &self,
-        _: &Call,
-        request: PutProductRequest,
-    ) -> Result<PutProductResponse, Error> {
+    async fn put_product(&self, _: &Call, request: PutProductRequest) -> Result<PutProductResponse, Error> {
         let mut state = self.enter("catalogue")?;
-        let place = state
-            .products
-            .iter()
-            .position(|product| product.id == request.id);
+        let place = state.products.iter().position(|product| product.id == request.id);
         let version = place.map_or(0, |place| state.products[place].version);
         if version != request.expected_version {
             return Err(Error::aborted("another version"));
@@ -231,73 +183,43 @@ impl calls::Catalogue for World {
             ..Default::default()
         };
         state.products.push(product.clone());
-        Ok(PutProductResponse {
-            product: product.into(),
-            ..Default::default()
-        })
+        Ok(PutProductResponse { product: product.into(), ..Default::default() })
     }
 
-    async fn set_price(
-        &self,
-        _: &Call,
-        request: SetPriceRequest,
-    ) -> Result<SetPriceResponse, Error> {
+    async fn set_price(&self, _: &Call, request: SetPriceRequest) -> Result<SetPriceResponse, Error> {
         let mut state = self.enter("catalogue")?;
-        let found = state
-            .products
-            .iter_mut()
-            .find(|product| product.id == request.product_id);
+        let found = state.products.iter_mut().find(|product| product.id == request.product_id);
         let product = found.ok_or_else(|| Error::not_found("no such product"))?;
         let amount = request.amount.into_option().unwrap_or_default();
-        let found = product
-            .prices
-            .iter_mut()
-            .find(|price| price.amount.currency == amount.currency);
+        let found = product.prices.iter_mut().find(|price| price.amount.currency == amount.currency);
         let price = found.ok_or_else(|| Error::not_found("no such price"))?;
         if price.version != request.expected_version {
             return Err(Error::aborted("another version"));
         }
         price.version += 1;
         price.amount = amount.into();
-        Ok(SetPriceResponse {
-            product: product.clone().into(),
-            ..Default::default()
-        })
+        Ok(SetPriceResponse { product: product.clone().into(), ..Default::default() })
     }
 }
 
 #[async_trait]
 impl calls::Inventory for World {
-    async fn available(
-        &self,
-        _: &Call,
-        request: AvailableRequest,
-    ) -> Result<AvailableResponse, Error> {
+    async fn available(&self, _: &Call, request: AvailableRequest) -> Result<AvailableResponse, Error> {
         let state = self.enter("inventory")?;
         let line = |id: String| StockLine {
             quantity: state.stock.get(&id).copied().unwrap_or(0),
             product_id: id,
             ..Default::default()
         };
-        Ok(AvailableResponse {
-            stock: request.product_ids.into_iter().map(line).collect(),
-            ..Default::default()
-        })
+        Ok(AvailableResponse { stock: request.product_ids.into_iter().map(line).collect(), ..Default::default() })
     }
 
     async fn receive(&self, _: &Call, request: ReceiveRequest) -> Result<ReceiveResponse, Error> {
         let mut state = self.enter("inventory")?;
         let pieces = state.stock.entry(request.product_id.clone()).or_default();
         *pieces += request.quantity;
-        let stock = StockLine {
-            product_id: request.product_id,
-            quantity: *pieces,
-            ..Default::default()
-        };
-        Ok(ReceiveResponse {
-            stock: stock.into(),
-            ..Default::default()
-        })
+        let stock = StockLine { product_id: request.product_id, quantity: *pieces, ..Default::default() };
+        Ok(ReceiveResponse { stock: stock.into(), ..Default::default() })
     }
 }
 
@@ -307,9 +229,6 @@ impl calls::Shipping for World {
         let state = self.enter("shipping")?;
         let shipment = state.shipments.get(&request.order_id).cloned();
         let shipment = shipment.ok_or_else(|| Error::not_found("no shipment yet"))?;
-        Ok(TrackResponse {
-            shipment: shipment.into(),
-            ..Default::default()
-        })
+        Ok(TrackResponse { shipment: shipment.into(), ..Default::default() })
     }
 }

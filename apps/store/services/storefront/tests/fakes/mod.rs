@@ -25,16 +25,8 @@ use store_contracts::store::orders::v1::Order;
 use store_contracts::store::shipping::v1::Shipment;
 
 /// The services, as the manifest names them.
-pub const SERVICES: [&str; 8] = [
-    "catalogue",
-    "basket",
-    "customer",
-    "inventory",
-    "checkout",
-    "orders",
-    "shipping",
-    "notify",
-];
+pub const SERVICES: [&str; 8] =
+    ["catalogue", "basket", "customer", "inventory", "checkout", "orders", "shipping", "notify"];
 
 /// The password of every account here.
 pub const PASSWORD: &str = "correct horse";

@@ -2,12 +2,10 @@
 
 use shoal_sdk::{Call, Error, async_trait};
 use store_contracts::store::basket::v1::{
-    self as basket, BasketContents, BasketLine, MergeRequest, MergeResponse, SetItemRequest,
-    SetItemResponse,
+    self as basket, BasketContents, BasketLine, MergeRequest, MergeResponse, SetItemRequest, SetItemResponse,
 };
 use store_contracts::store::checkout::v1::{
-    PlaceRequest, PlaceResponse, PlaceState, PricedLine, QuoteRequest, QuoteResponse,
-    StatusRequest, StatusResponse,
+    PlaceRequest, PlaceResponse, PlaceState, PricedLine, QuoteRequest, QuoteResponse, StatusRequest, StatusResponse,
 };
 use store_contracts::store::customer::v1::*;
 use store_contracts::store::notify::v1::{self as notify, Mail};
@@ -32,19 +30,11 @@ pub fn fill(state: &mut State) {
 }
 
 fn money(minor: i64, currency: &str) -> Money {
-    Money {
-        minor,
-        currency: currency.to_owned(),
-        ..Default::default()
-    }
+    Money { minor, currency: currency.to_owned(), ..Default::default() }
 }
 
 fn session(account: &Account) -> Session {
-    Session {
-        token: format!("token-of-{}", account.email),
-        expires_at_ms: i64::MAX,
-        ..Default::default()
-    }
+    Session { token: format!("token-of-{}", account.email), expires_at_ms: i64::MAX, ..Default::default() }
 }
 
 fn quote(state: &State, shopper: &str, currency: &str) -> Result<QuoteResponse, Error> {
@@ -56,16 +46,8 @@ fn quote(state: &State, shopper: &str, currency: &str) -> Result<QuoteResponse, 
     let mut gone = Vec::new();
     let mut subtotal = 0;
     for line in &basket.lines {
-        let product = state
-            .products
-            .iter()
-            .find(|product| product.id == line.product_id);
-        let price = product.and_then(|product| {
-            product
-                .prices
-                .iter()
-                .find(|price| price.amount.currency == currency)
-        });
+        let product = state.products.iter().find(|product| product.id == line.product_id);
+        let price = product.and_then(|product| product.prices.iter().find(|price| price.amount.currency == currency));
         let (Some(product), Some(price)) = (product, price) else {
             gone.push(line.product_id.clone());
             continue;
@@ -100,25 +82,16 @@ impl calls::Basket for World {
     async fn get(&self, _: &Call, request: basket::GetRequest) -> Result<basket::GetResponse, Error> {
         let state = self.enter("basket")?;
         let basket = state.baskets.get(&request.shopper_id).cloned();
-        Ok(basket::GetResponse {
-            basket: basket.unwrap_or_default().into(),
-            ..Default::default()
-        })
+        Ok(basket::GetResponse { basket: basket.unwrap_or_default().into(), ..Default::default() })
     }
 
     async fn set_item(&self, _: &Call, request: SetItemRequest) -> Result<SetItemResponse, Error> {
         let mut state = self.enter("basket")?;
         let basket = state.baskets.entry(request.shopper_id).or_default();
-        let place = basket
-            .lines
-            .iter()
-            .position(|line| line.product_id == request.product_id);
+        let place = basket.lines.iter().position(|line| line.product_id == request.product_id);
         let held = place.map_or(0, |place| basket.lines[place].quantity);
         if held != request.quantity {
-            if request
-                .expected_version
-                .is_some_and(|version| version != basket.version)
-            {
+            if request.expected_version.is_some_and(|version| version != basket.version) {
                 return Err(Error::aborted("another version"));
             }
             basket.version += 1;
@@ -134,34 +107,21 @@ impl calls::Basket for World {
                 }),
             }
         }
-        Ok(SetItemResponse {
-            basket: basket.clone().into(),
-            ..Default::default()
-        })
+        Ok(SetItemResponse { basket: basket.clone().into(), ..Default::default() })
     }
 
     async fn merge(&self, _: &Call, request: MergeRequest) -> Result<MergeResponse, Error> {
         let mut state = self.enter("basket")?;
         let guest = state.baskets.remove(&request.guest_shopper_id);
-        let basket = state
-            .baskets
-            .entry(request.customer_shopper_id)
-            .or_default();
+        let basket = state.baskets.entry(request.customer_shopper_id).or_default();
         for line in guest.unwrap_or_default().lines {
             basket.version += 1;
-            match basket
-                .lines
-                .iter_mut()
-                .find(|held| held.product_id == line.product_id)
-            {
+            match basket.lines.iter_mut().find(|held| held.product_id == line.product_id) {
                 Some(held) => held.quantity = (held.quantity + line.quantity).min(99),
                 None => basket.lines.push(line),
             }
         }
-        Ok(MergeResponse {
-            basket: basket.clone().into(),
-            ..Default::default()
-        })
+        Ok(MergeResponse { basket: basket.clone().into(), ..Default::default() })
     }
 }
 
@@ -179,24 +139,15 @@ impl calls::Customer for World {
             ..Default::default()
         };
         state.accounts.insert(request.email, account.clone());
-        Ok(RegisterResponse {
-            session: session(&account).into(),
-            account: account.into(),
-            ..Default::default()
-        })
+        Ok(RegisterResponse { session: session(&account).into(), account: account.into(), ..Default::default() })
     }
 
     async fn sign_in(&self, _: &Call, request: SignInRequest) -> Result<SignInResponse, Error> {
         let state = self.enter("customer")?;
         let account = state.accounts.get(&request.email).cloned();
-        let account = account
-            .filter(|_| request.password == PASSWORD)
-            .ok_or_else(|| Error::unauthenticated("wrong"))?;
-        Ok(SignInResponse {
-            session: session(&account).into(),
-            account: account.into(),
-            ..Default::default()
-        })
+        let account =
+            account.filter(|_| request.password == PASSWORD).ok_or_else(|| Error::unauthenticated("wrong"))?;
+        Ok(SignInResponse { session: session(&account).into(), account: account.into(), ..Default::default() })
     }
 
     async fn verify(&self, _: &Call, request: VerifyRequest) -> Result<VerifyResponse, Error> {
@@ -204,25 +155,16 @@ impl calls::Customer for World {
         let email = request.token.strip_prefix("token-of-").unwrap_or("");
         let account = state.accounts.get(email).cloned();
         let account = account.ok_or_else(|| Error::unauthenticated("over"))?;
-        Ok(VerifyResponse {
-            account: account.into(),
-            ..Default::default()
-        })
+        Ok(VerifyResponse { account: account.into(), ..Default::default() })
     }
 
-    async fn put_address(
-        &self,
-        _: &Call,
-        request: PutAddressRequest,
-    ) -> Result<PutAddressResponse, Error> {
+    async fn put_address(&self, _: &Call, request: PutAddressRequest) -> Result<PutAddressResponse, Error> {
         let mut state = self.enter("customer")?;
         let email = request.token.strip_prefix("token-of-").unwrap_or("");
         let account = state.accounts.get_mut(email);
         let account = account.ok_or_else(|| Error::unauthenticated("over"))?;
         if request.remove {
-            account
-                .addresses
-                .retain(|saved| saved.address_id != request.address_id);
+            account.addresses.retain(|saved| saved.address_id != request.address_id);
         } else {
             let number = account.addresses.len();
             account.addresses.push(SavedAddress {
@@ -231,10 +173,7 @@ impl calls::Customer for World {
                 ..Default::default()
             });
         }
-        Ok(PutAddressResponse {
-            account: account.clone().into(),
-            ..Default::default()
-        })
+        Ok(PutAddressResponse { account: account.clone().into(), ..Default::default() })
     }
 
     async fn erase(&self, _: &Call, request: EraseRequest) -> Result<EraseResponse, Error> {
@@ -298,10 +237,7 @@ impl World {
             },
         );
         let basket = state.baskets.entry(request.shopper_id.clone()).or_default();
-        *basket = BasketContents {
-            version: basket.version + 1,
-            ..Default::default()
-        };
+        *basket = BasketContents { version: basket.version + 1, ..Default::default() };
         order_id
     }
 }
@@ -326,10 +262,7 @@ impl calls::Checkout for World {
             return Err(Error::failed_precondition("changed").with_detail(&quote));
         }
         let total = quote.total.clone();
-        let mut placed = PlaceResponse {
-            total,
-            ..Default::default()
-        };
+        let mut placed = PlaceResponse { total, ..Default::default() };
         match request.card_number.as_str() {
             "4242424242424242" => {
                 placed.order_id = World::confirm(&mut state, &request, quote);
@@ -344,9 +277,7 @@ impl calls::Checkout for World {
                 placed.refusal = "Your bank declined the card.".to_owned();
             }
         }
-        state
-            .placed
-            .insert(request.idempotency_key, placed.clone());
+        state.placed.insert(request.idempotency_key, placed.clone());
         Ok(placed)
     }
 
@@ -354,10 +285,7 @@ impl calls::Checkout for World {
         let state = self.enter("checkout")?;
         let placed = state.placed.get(&request.idempotency_key).cloned();
         let placed = placed.ok_or_else(|| Error::not_found("this key was never seen"))?;
-        Ok(StatusResponse {
-            order: placed.into(),
-            ..Default::default()
-        })
+        Ok(StatusResponse { order: placed.into(), ..Default::default() })
     }
 }
 
@@ -365,32 +293,15 @@ impl calls::Checkout for World {
 impl calls::Orders for World {
     async fn get(&self, _: &Call, request: orders::GetRequest) -> Result<orders::GetResponse, Error> {
         let state = self.enter("orders")?;
-        let order = state
-            .orders
-            .iter()
-            .find(|order| order.order_id == request.order_id);
+        let order = state.orders.iter().find(|order| order.order_id == request.order_id);
         let order = order.ok_or_else(|| Error::not_found("no such order"))?;
-        Ok(orders::GetResponse {
-            order: order.clone().into(),
-            ..Default::default()
-        })
+        Ok(orders::GetResponse { order: order.clone().into(), ..Default::default() })
     }
 
-    async fn list(
-        &self,
-        _: &Call,
-        request: orders::ListRequest,
-    ) -> Result<orders::ListResponse, Error> {
+    async fn list(&self, _: &Call, request: orders::ListRequest) -> Result<orders::ListResponse, Error> {
         let state = self.enter("orders")?;
-        let theirs = state
-            .orders
-            .iter()
-            .rev()
-            .filter(|order| order.shopper_id == request.shopper_id);
-        Ok(orders::ListResponse {
-            orders: theirs.cloned().collect(),
-            ..Default::default()
-        })
+        let theirs = state.orders.iter().rev().filter(|order| order.shopper_id == request.shopper_id);
+        Ok(orders::ListResponse { orders: theirs.cloned().collect(), ..Default::default() })
     }
 }
 
@@ -398,9 +309,6 @@ impl calls::Orders for World {
 impl calls::Notify for World {
     async fn list(&self, _: &Call, _: notify::ListRequest) -> Result<notify::ListResponse, Error> {
         let state = self.enter("notify")?;
-        Ok(notify::ListResponse {
-            mails: state.mails.clone(),
-            ..Default::default()
-        })
+        Ok(notify::ListResponse { mails: state.mails.clone(), ..Default::default() })
     }
 }
