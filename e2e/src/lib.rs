@@ -4,13 +4,19 @@
 //! Never: sleeps for a time where it could wait for a state; ends a process it did not start.
 
 mod application;
+mod browser;
 mod hello;
 mod page;
 mod processes;
+mod shopper;
+mod store;
 mod wait;
 
 pub use application::{Application, Output, shoal};
+pub use browser::{Browser, Window};
 pub use hello::hello;
 pub use page::{Page, get, send};
 pub use processes::{alive, kill, pids_with_variable, pause, resume};
+pub use shopper::Shopper;
+pub use store::{BACKENDS, SharedStore, store};
 pub use wait::{PATIENCE, eventually};

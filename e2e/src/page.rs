@@ -37,15 +37,18 @@ pub fn send(url: &str, body: &str) -> Result<Page, String> {
     answer(agent().post(url).header("content-type", "application/json").send(body))
 }
 
-fn agent() -> ureq::Agent {
+/// Takes any status for an answer and follows no redirects.
+pub(crate) fn agent() -> ureq::Agent {
     ureq::Agent::config_builder()
         .http_status_as_error(false)
+        .max_redirects(0)
         .timeout_global(Some(Duration::from_secs(30)))
         .build()
         .into()
 }
 
-fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Page, String> {
+/// An answer, read to its end.
+pub(crate) fn answer(response: Result<ureq::http::Response<ureq::Body>, ureq::Error>) -> Result<Page, String> {
     let mut response = response.map_err(|error| error.to_string())?;
     let header = |(name, value): (&ureq::http::HeaderName, &ureq::http::HeaderValue)| {
         (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())

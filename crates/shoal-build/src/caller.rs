@@ -200,6 +200,7 @@ fn callee_of(package: &str) -> String {
     named.unwrap_or(package).to_ascii_lowercase().replace('_', "-")
 }
 
+/// Everything that is generated for one called service.
 fn client_code(
     plan: &ServicePlan,
     methods: &[&MethodPlan],
@@ -207,46 +208,34 @@ fn client_code(
     contracts: &str,
     record: &str,
 ) -> TokenStream {
-    let full_name = plan.full_name();
-    let name = format_ident!("{}", plan.name);
-    let wire = format_ident!("{}OverWire", plan.name);
-    let in_process = format_ident!("{}InProcess", plan.name);
-    let connect = buffa_codegen::idents::make_field_ident(&snake_case(&plan.name));
-    let record = format_ident!("{record}");
     let modules: Vec<String> = plan.package.split('.').map(buffa_codegen::idents::escape_mod_ident).collect();
     let full_trait = rust_path_to_tokens(&format!("{contracts}::{}::{}", modules.join("::"), plan.name));
+    let narrowed = narrowed_trait(plan, methods);
+    let wire = over_wire(plan, methods);
+    let within = in_process(plan, methods, &full_trait);
+    let connect = connect_function(plan, callee, &full_trait, record);
+    quote! { #narrowed #wire #within #connect }
+}
+
+fn signature(method: &MethodPlan) -> TokenStream {
+    let (function, request, response) = (&method.function, &method.request, &method.response);
+    quote! {
+        async fn #function(
+            &self,
+            call: &::shoal_sdk::Call,
+            request: #request,
+        ) -> ::core::result::Result<#response, ::shoal_sdk::Error>
+    }
+}
+
+fn narrowed_trait(plan: &ServicePlan, methods: &[&MethodPlan]) -> TokenStream {
+    let full_name = plan.full_name();
+    let name = format_ident!("{}", plan.name);
     let trait_doc = doc(&plan.comment, &format!("What this crate calls of `{full_name}`."));
-    let connect_doc = format!(
-        " The `{callee}` that this service calls: in process when the environment provides one, over the wire otherwise."
-    );
-    let signature = |method: &MethodPlan| {
-        let (function, request, response) = (&method.function, &method.request, &method.response);
-        quote! {
-            async fn #function(
-                &self,
-                call: &::shoal_sdk::Call,
-                request: #request,
-            ) -> ::core::result::Result<#response, ::shoal_sdk::Error>
-        }
-    };
     let declarations = methods.iter().map(|method| {
         let method_doc = doc(&method.comment, &format!("`{full_name}/{}`.", method.name));
         let signature = signature(method);
         quote! { #method_doc #signature; }
-    });
-    let over_wire = methods.iter().map(|method| {
-        let signature = signature(method);
-        let path = format!("/{full_name}/{}", method.name);
-        quote! { #signature { self.channel.unary(#path, call, request).await } }
-    });
-    let within = methods.iter().map(|method| {
-        let (signature, function) = (signature(method), &method.function);
-        quote! {
-            #signature {
-                let implementation = &self.implementation;
-                self.edge.call(call, move |call| async move { implementation.#function(&call, request).await }).await
-            }
-        }
     });
     quote! {
         #trait_doc
@@ -258,16 +247,42 @@ fn client_code(
         impl ::shoal_sdk::Contract for dyn #name {
             const SERVICE: &'static str = #full_name;
         }
+    }
+}
 
+fn over_wire(plan: &ServicePlan, methods: &[&MethodPlan]) -> TokenStream {
+    let name = format_ident!("{}", plan.name);
+    let wire = format_ident!("{}OverWire", plan.name);
+    let bodies = methods.iter().map(|method| {
+        let signature = signature(method);
+        let path = format!("/{}/{}", plan.full_name(), method.name);
+        quote! { #signature { self.channel.unary(#path, call, request).await } }
+    });
+    quote! {
         struct #wire {
             channel: ::shoal_sdk::__private::Channel,
         }
 
         #[::shoal_sdk::async_trait]
         impl #name for #wire {
-            #(#over_wire)*
+            #(#bodies)*
         }
+    }
+}
 
+fn in_process(plan: &ServicePlan, methods: &[&MethodPlan], full_trait: &TokenStream) -> TokenStream {
+    let name = format_ident!("{}", plan.name);
+    let in_process = format_ident!("{}InProcess", plan.name);
+    let bodies = methods.iter().map(|method| {
+        let (signature, function) = (signature(method), &method.function);
+        quote! {
+            #signature {
+                let implementation = &self.implementation;
+                self.edge.call(call, move |call| async move { implementation.#function(&call, request).await }).await
+            }
+        }
+    });
+    quote! {
         struct #in_process {
             edge: ::shoal_sdk::__private::InProcess,
             implementation: ::std::sync::Arc<dyn #full_trait>,
@@ -275,9 +290,21 @@ fn client_code(
 
         #[::shoal_sdk::async_trait]
         impl #name for #in_process {
-            #(#within)*
+            #(#bodies)*
         }
+    }
+}
 
+fn connect_function(plan: &ServicePlan, callee: &str, full_trait: &TokenStream, record: &str) -> TokenStream {
+    let name = format_ident!("{}", plan.name);
+    let wire = format_ident!("{}OverWire", plan.name);
+    let in_process = format_ident!("{}InProcess", plan.name);
+    let connect = buffa_codegen::idents::make_field_ident(&snake_case(&plan.name));
+    let record = format_ident!("{record}");
+    let connect_doc = format!(
+        " The `{callee}` that this service calls: in process when the environment provides one, over the wire otherwise."
+    );
+    quote! {
         #[doc = #connect_doc]
         ///
         /// # Errors

@@ -2,7 +2,7 @@
 
 use crate::BuildError;
 use crate::descriptors::Descriptors;
-use crate::method::{ServicePlan, doc};
+use crate::method::{MethodPlan, ServicePlan, doc};
 use crate::record::{json_list, write_record};
 use buffa_codegen::context::CodeGenContext;
 use buffa_codegen::idents::escape_mod_ident;
@@ -143,12 +143,17 @@ pub(crate) fn embed_record(
     })
 }
 
+/// Everything that is generated for one service.
 fn service_code(plan: &ServicePlan) -> TokenStream {
+    let full_trait = full_trait(plan);
+    let server = server(plan);
+    quote! { #full_trait #server }
+}
+
+fn full_trait(plan: &ServicePlan) -> TokenStream {
     let full_name = plan.full_name();
     let name = format_ident!("{}", plan.name);
-    let server = format_ident!("{}Server", plan.name);
     let service_doc = doc(&plan.comment, &format!("The Protobuf service `{full_name}`."));
-    let server_doc = format!(" Serves a [`{}`] to callers over the wire.", plan.name);
     let functions = plan.methods.iter().map(|method| {
         let (function, request, response) = (&method.function, &method.request, &method.response);
         let method_doc = doc(&method.comment, &format!("`{full_name}/{}`.", method.name));
@@ -161,26 +166,6 @@ fn service_code(plan: &ServicePlan) -> TokenStream {
             ) -> ::core::result::Result<#response, ::shoal_sdk::Error>;
         }
     });
-    let routes = plan.methods.iter().map(|method| {
-        let (function, method_name, no_side_effects) = (&method.function, &method.name, method.no_side_effects);
-        let (request, response) = (&method.request, &method.response);
-        quote! {
-            let implementation = ::std::sync::Arc::clone(&self.implementation);
-            let routes = routes.unary(
-                #full_name,
-                #method_name,
-                #no_side_effects,
-                move |call: ::shoal_sdk::Call, request: #request| {
-                    let implementation = ::std::sync::Arc::clone(&implementation);
-                    async move {
-                        let response: ::core::result::Result<#response, ::shoal_sdk::Error> =
-                            implementation.#function(&call, request).await;
-                        response
-                    }
-                },
-            );
-        }
-    });
     quote! {
         #service_doc
         #[::shoal_sdk::async_trait]
@@ -191,7 +176,39 @@ fn service_code(plan: &ServicePlan) -> TokenStream {
         impl ::shoal_sdk::Contract for dyn #name {
             const SERVICE: &'static str = #full_name;
         }
+    }
+}
 
+/// Adds one method to `routes`, which it replaces.
+fn route(plan: &ServicePlan, method: &MethodPlan) -> TokenStream {
+    let full_name = plan.full_name();
+    let (function, method_name, no_side_effects) = (&method.function, &method.name, method.no_side_effects);
+    let (request, response) = (&method.request, &method.response);
+    quote! {
+        let implementation = ::std::sync::Arc::clone(&self.implementation);
+        let routes = routes.unary(
+            #full_name,
+            #method_name,
+            #no_side_effects,
+            move |call: ::shoal_sdk::Call, request: #request| {
+                let implementation = ::std::sync::Arc::clone(&implementation);
+                async move {
+                    let response: ::core::result::Result<#response, ::shoal_sdk::Error> =
+                        implementation.#function(&call, request).await;
+                    response
+                }
+            },
+        );
+    }
+}
+
+fn server(plan: &ServicePlan) -> TokenStream {
+    let full_name = plan.full_name();
+    let name = format_ident!("{}", plan.name);
+    let server = format_ident!("{}Server", plan.name);
+    let server_doc = format!(" Serves a [`{}`] to callers over the wire.", plan.name);
+    let routes = plan.methods.iter().map(|method| route(plan, method));
+    quote! {
         #[doc = #server_doc]
         #[derive(Clone)]
         pub struct #server {

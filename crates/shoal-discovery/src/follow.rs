@@ -47,8 +47,13 @@ struct Shared {
 /// How a connection ended.
 enum Ended {
     /// It may be tried again soon; whether the publisher had welcomed this holder.
-    Broken { why: String, welcomed: bool },
-    Refused { why: String },
+    Broken {
+        why: String,
+        welcomed: bool,
+    },
+    Refused {
+        why: String,
+    },
 }
 
 impl Follower {

@@ -86,7 +86,9 @@ impl Holder {
     pub fn receive(&mut self, line: FromPublisher) -> Effect {
         match line {
             FromPublisher::Welcome { version, .. } if !accepts(version) => Effect::Refused {
-                why: format!("the supervisor speaks version {version} of the discovery protocol, this program {VERSION}"),
+                why: format!(
+                    "the supervisor speaks version {version} of the discovery protocol, this program {VERSION}"
+                ),
             },
             FromPublisher::Welcome { lease, heartbeat, .. } => {
                 // A heartbeat of nothing would spin.
@@ -108,12 +110,14 @@ impl Holder {
                 self.replace(service, generation, by_replica.collect())
             }
             FromPublisher::Delta { service, from, generation, added, removed } => {
-                let Some((current, held)) = self.view.endpoints.get(&service).filter(|_| self.told.contains_key(&service))
+                let Some((current, held)) =
+                    self.view.endpoints.get(&service).filter(|_| self.told.contains_key(&service))
                 else {
                     return Effect::Reconnect { why: format!("a change of {service} came before its snapshot") };
                 };
                 if *current != from {
-                    let why = format!("a change of {service} starts at generation {}, but {} is held", from.0, current.0);
+                    let why =
+                        format!("a change of {service} starts at generation {}, but {} is held", from.0, current.0);
                     return Effect::Reconnect { why };
                 }
                 let mut endpoints: BTreeMap<ReplicaName, Endpoint> =
@@ -163,7 +167,12 @@ impl Holder {
         self.times
     }
 
-    fn replace(&mut self, service: ServiceName, generation: Generation, endpoints: BTreeMap<ReplicaName, Endpoint>) -> Effect {
+    fn replace(
+        &mut self,
+        service: ServiceName,
+        generation: Generation,
+        endpoints: BTreeMap<ReplicaName, Endpoint>,
+    ) -> Effect {
         let new = (generation, endpoints.into_values().collect::<Vec<_>>());
         let old = self.view.endpoints.get(&service);
         if old == Some(&new) {

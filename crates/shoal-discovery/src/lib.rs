@@ -23,8 +23,6 @@ pub use edges::{Edge, Edges, InFlight};
 pub use follow::Follower;
 pub use health::{Health, HealthAnswer, ask};
 pub use holder::View;
-pub use messages::{
-    EdgeReport, FromHolder, FromPublisher, HolderName, ListenerRoutes, RoutingTable, VERSION, Watches,
-};
-pub use serve::{DiscoverySettings, DiscoveryServer};
+pub use messages::{EdgeReport, FromHolder, FromPublisher, HolderName, ListenerRoutes, RoutingTable, VERSION, Watches};
+pub use serve::{DiscoveryServer, DiscoverySettings};
 pub use sketch::DurationSketch;

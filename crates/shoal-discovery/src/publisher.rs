@@ -31,7 +31,12 @@ pub struct PublisherSettings {
 
 impl Default for PublisherSettings {
     fn default() -> Self {
-        Self { lease: Duration::from_secs(3), heartbeat: Duration::from_secs(1), holders_max: 4096, holders_before: true }
+        Self {
+            lease: Duration::from_secs(3),
+            heartbeat: Duration::from_secs(1),
+            holders_max: 4096,
+            holders_before: true,
+        }
     }
 }
 
@@ -313,7 +318,11 @@ pub(crate) fn refuse_version(version: u32) -> Result<(), String> {
     if accepts(version) {
         return Ok(());
     }
-    let mend = if version > VERSION { "start the application's supervisor with the newer `shoal`" } else { "rebuild this program against the current SDK" };
+    let mend = if version > VERSION {
+        "start the application's supervisor with the newer `shoal`"
+    } else {
+        "rebuild this program against the current SDK"
+    };
     Err(format!("This supervisor speaks version {VERSION} of the discovery protocol, not {version}: {mend}."))
 }
 

@@ -39,13 +39,27 @@ struct Process {
 
 #[derive(Clone, Debug)]
 enum Event {
-    Publish { service: usize, endpoints: BTreeMap<u64, u32> },
-    Connect { process: usize },
-    Disconnect { process: usize },
+    Publish {
+        service: usize,
+        endpoints: BTreeMap<u64, u32>,
+    },
+    Connect {
+        process: usize,
+    },
+    Disconnect {
+        process: usize,
+    },
     /// Up to this many lines reach the holder.
-    Hear { process: usize, lines: usize },
-    Apply { process: usize },
-    Pass { millis: u64 },
+    Hear {
+        process: usize,
+        lines: usize,
+    },
+    Apply {
+        process: usize,
+    },
+    Pass {
+        millis: u64,
+    },
     RestartPublisher,
 }
 
@@ -285,7 +299,7 @@ fn a_forgotten_holder_is_not_waited_for_and_its_counts_stay() {
     };
     publisher.receive(id, FromHolder::Report { edges: vec![edge.clone()] }, now).unwrap();
     publisher.receive(id, FromHolder::Report { edges: vec![edge.clone()] }, now).unwrap();
-    assert_eq!(publisher.edges(), [edge.clone()], "totals replace, they do not add up");
+    assert_eq!(publisher.edges(), std::slice::from_ref(&edge), "totals replace, they do not add up");
     publisher.forget(&HolderName("a-1".to_owned()));
     assert_eq!(publisher.newly_acknowledged(now), [(service(0), Generation(1))]);
     assert_eq!(publisher.edges(), [shoal_discovery::EdgeReport { in_flight: 0, ..edge }]);

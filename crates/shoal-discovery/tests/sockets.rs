@@ -206,7 +206,9 @@ async fn counters_are_reported_and_survive_their_holder() {
     let pending = edges.begin(&service());
     let seen = |calls, in_flight| {
         let edges = server.edges();
-        edges.len() == 1 && (edges[0].calls, edges[0].in_flight) == (calls, in_flight) && edges[0].caller == "storefront"
+        edges.len() == 1
+            && (edges[0].calls, edges[0].in_flight) == (calls, in_flight)
+            && edges[0].caller == "storefront"
     };
     until("one call and one pending", async || seen(1, 1)).await;
     drop(pending);

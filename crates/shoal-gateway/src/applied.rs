@@ -59,20 +59,20 @@ impl Builder {
         self.serial += 1;
         let mut applied = Applied { serial: self.serial, ..Applied::default() };
         for (service, (_, endpoints)) in &view.endpoints {
-            let target = self.targets.entry(service.clone()).or_insert_with(|| Target {
-                balancer: Arc::new(Balancer::new()),
-                edge: self.edges.to(service),
-            });
+            let target = self
+                .targets
+                .entry(service.clone())
+                .or_insert_with(|| Target { balancer: Arc::new(Balancer::new()), edge: self.edges.to(service) });
             target.balancer.replace(endpoints);
             applied.addresses.extend(endpoints.iter().map(|endpoint| endpoint.address.clone()));
         }
         // Routed services that nobody has published yet have counters too.
-        let routes = view.routing.iter().flat_map(|table| table.listeners.values()).flat_map(|listener| &listener.routes);
+        let routes =
+            view.routing.iter().flat_map(|table| table.listeners.values()).flat_map(|listener| &listener.routes);
         for route in routes {
-            self.targets.entry(route.service.clone()).or_insert_with(|| Target {
-                balancer: Arc::new(Balancer::new()),
-                edge: self.edges.to(&route.service),
-            });
+            self.targets
+                .entry(route.service.clone())
+                .or_insert_with(|| Target { balancer: Arc::new(Balancer::new()), edge: self.edges.to(&route.service) });
         }
         applied.services = self.targets.clone();
         self.listeners(view, &mut applied);

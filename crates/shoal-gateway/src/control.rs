@@ -37,8 +37,7 @@ pub(crate) async fn run(mut task: ControlTask) {
         health.set_waiting_for(Some("the supervisor's discovery socket".to_owned()));
     }
     let settings = &task.settings;
-    let follower =
-        Follower::start(settings.discovery.clone(), settings.name.clone(), Watches::All, task.edges.clone());
+    let follower = Follower::start(settings.discovery.clone(), settings.name.clone(), Watches::All, task.edges.clone());
     let mut views = follower.watch();
     let mut builder = Builder::new(task.edges.clone(), task.sockets.clone());
     let mut progress = Progress { waiting: BTreeMap::new(), cores: vec![0; settings.cores] };

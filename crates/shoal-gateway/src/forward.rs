@@ -1,11 +1,11 @@
 //! The way of one request: host, route, replica, headers, answer. Reads top to bottom.
 
-use crate::balance_random;
 use crate::connection::Client;
 use crate::core_loop::Current;
 use crate::headers::{self, Host};
 use crate::identify::{self, REQUEST_ID};
 use crate::pool::UpstreamBody;
+use crate::random;
 use crate::refusal::{Asker, Refusal};
 use crate::tracked::{AnswerBody, OpenCall, is_grpc_error};
 use crate::tunnel;
@@ -32,7 +32,10 @@ enum Way {
 }
 
 /// Answers one request: with a replica's answer, or with a sentence of the gateway's own.
-pub(crate) async fn answer(client: Arc<Client>, mut request: Request<Incoming>) -> Result<Response<AnswerBody>, Infallible> {
+pub(crate) async fn answer(
+    client: Arc<Client>,
+    mut request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
     let request_id = identify::identify(request.headers_mut());
     let asker = Asker::of(request.headers());
     let mut response = match pass(&client, request).await {
@@ -67,7 +70,7 @@ async fn pass(client: &Arc<Client>, request: Request<Incoming>) -> Result<Respon
     };
     let started = Instant::now();
     let in_flight = target.edge.begin();
-    let Some(pick) = target.balancer.pick(balance_random::next()) else {
+    let Some(pick) = target.balancer.pick(random::next()) else {
         in_flight.finish(started.elapsed(), true);
         return Err(Refusal::NoReplica { service });
     };
@@ -137,7 +140,8 @@ fn prepared(
     headers.remove(HOST);
     let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
     let bad = |error: http::Error| Refusal::BadRequest { why: format!("The request's target is not valid: {error}.") };
-    let mut outgoing = Request::new(if body.is_end_stream() { Either::Right(Empty::new()) } else { Either::Left(body) });
+    let mut outgoing =
+        Request::new(if body.is_end_stream() { Either::Right(Empty::new()) } else { Either::Left(body) });
     *outgoing.method_mut() = parts.method;
     match way {
         Way::Http2 => {

@@ -102,9 +102,10 @@ impl Gateway {
             return Err(GatewayError::NoListener);
         }
         let settings = Arc::new(GatewaySettings { cores: settings.cores.max(1), ..settings });
-        let health = settings.health.clone().map(|path| {
-            Health::serve(path.clone()).map_err(|source| GatewayError::Health { path, source })
-        });
+        let health = settings
+            .health
+            .clone()
+            .map(|path| Health::serve(path.clone()).map_err(|source| GatewayError::Health { path, source }));
         let health = health.transpose()?;
         let (stop, stop_receiver) = watch::channel(false);
         let (ended, ended_receiver) = watch::channel(false);

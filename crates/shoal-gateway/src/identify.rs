@@ -1,7 +1,7 @@
 //! The names a request carries through the application: `x-request-id` and `traceparent`. Valid ones are passed on,
 //! anything else is replaced. Pure but for the random numbers of new names.
 
-use crate::balance_random;
+use crate::random;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// The header that names a request.
@@ -19,11 +19,11 @@ pub(crate) fn identify(headers: &mut HeaderMap) -> HeaderValue {
     if !has_one(headers, &TRACEPARENT, is_traceparent) {
         // W3C Trace Context 3.3: without a valid traceparent, tracestate means nothing.
         headers.remove(TRACESTATE);
-        let parent = format!("00-{}-{:016x}-01", balance_random::hexadecimal_32(), balance_random::next().max(1));
+        let parent = format!("00-{}-{:016x}-01", random::hexadecimal_32(), random::next().max(1));
         set(headers, TRACEPARENT, &parent);
     }
     if !has_one(headers, &REQUEST_ID, is_request_id) {
-        set(headers, REQUEST_ID, &balance_random::hexadecimal_32());
+        set(headers, REQUEST_ID, &random::hexadecimal_32());
     }
     headers.get(REQUEST_ID).cloned().unwrap_or_else(|| HeaderValue::from_static("unknown"))
 }
@@ -97,7 +97,10 @@ mod tests {
         headers.insert(TRACESTATE, HeaderValue::from_static("a=b"));
         headers.insert(REQUEST_ID, HeaderValue::from_static("order-7"));
         assert_eq!(identify(&mut headers), "order-7");
-        assert_eq!((&headers[TRACEPARENT], &headers[TRACESTATE]), (&HeaderValue::from_static(GOOD), &HeaderValue::from_static("a=b")));
+        assert_eq!(
+            (&headers[TRACEPARENT], &headers[TRACESTATE]),
+            (&HeaderValue::from_static(GOOD), &HeaderValue::from_static("a=b"))
+        );
 
         headers.append(TRACEPARENT, HeaderValue::from_static(GOOD));
         headers.append(REQUEST_ID, HeaderValue::from_static("second"));

@@ -10,7 +10,6 @@
 //! a body.
 
 mod applied;
-mod balance_random;
 mod complaints;
 mod connection;
 mod control;
@@ -21,6 +20,7 @@ mod headers;
 mod identify;
 mod pool;
 mod process;
+mod random;
 mod refusal;
 pub mod route;
 mod tls;

@@ -146,15 +146,16 @@ async fn connected(address: &Address, timeout: Duration) -> Result<Stream, Strin
     };
     match tokio::time::timeout(timeout, connecting).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            Err("refused the connection".to_owned())
-        }
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Err("refused the connection".to_owned()),
         Ok(Err(error)) => Err(format!("cannot be connected to ({error})")),
         Err(_) => Err(format!("accepted no connection within {} s", timeout.as_secs_f32())),
     }
 }
 
-async fn shake_http1(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static, upgradable: bool) -> Result<Sender1, String> {
+async fn shake_http1(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    upgradable: bool,
+) -> Result<Sender1, String> {
     let (sender, connection) = http1::Builder::new()
         .max_header_size(ANSWER_HEAD_MAX)
         .handshake(TokioIo::new(stream))

@@ -40,7 +40,8 @@ pub fn main() -> ExitCode {
 
 fn run() -> Result<(), Box<dyn Error>> {
     let listeners = sockets::take_listeners()?;
-    let discovery = env::var_os("SHOAL_DISCOVERY").ok_or("`SHOAL_DISCOVERY` is not set; `shoal up` starts the gateway with it")?;
+    let discovery =
+        env::var_os("SHOAL_DISCOVERY").ok_or("`SHOAL_DISCOVERY` is not set; `shoal up` starts the gateway with it")?;
     let name = env::var("SHOAL_REPLICA").unwrap_or_else(|_| format!("gateway-{}", std::process::id()));
     let mut settings = GatewaySettings::new(PathBuf::from(discovery), HolderName(name));
     settings.health = env::var_os("SHOAL_HEALTH").map(PathBuf::from);

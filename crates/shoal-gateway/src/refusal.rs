@@ -155,7 +155,8 @@ impl Refusal {
             _ => "This request cannot be answered",
         };
         // A service that is starting is worth another look, without the visitor's doing.
-        let again = if status == StatusCode::SERVICE_UNAVAILABLE { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
+        let again =
+            if status == StatusCode::SERVICE_UNAVAILABLE { "<meta http-equiv=\"refresh\" content=\"2\">" } else { "" };
         format!(
             "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
              content=\"width=device-width,initial-scale=1\">{again}<title>{title}</title><style>{STYLE}</style></head>\

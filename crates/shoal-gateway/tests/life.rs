@@ -114,6 +114,41 @@ async fn a_request_under_way_survives_its_replicas_leaving_the_routes() {
     assert_eq!(Answer::of(asking.await.unwrap()).await.body, "finished");
 }
 
+/// A listener that nobody accepts from, with a full queue: connecting to it takes for ever.
+async fn clogged() -> (tokio::net::TcpListener, Vec<TcpStream>) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let listener = socket.listen(0).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut queued = Vec::new();
+    while let Ok(connected) = tokio::time::timeout(Duration::from_millis(500), TcpStream::connect(address)).await {
+        queued.push(connected.unwrap());
+        assert!(queued.len() < 100, "the queue is never full");
+    }
+    (listener, queued)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_endpoint_is_acknowledged_as_gone_only_when_no_request_is_still_on_its_way_there() {
+    let connect_timeout = Duration::from_secs(4);
+    let mut stage =
+        Stage::with(everything_to("storefront"), None, |settings| settings.connect_timeout = connect_timeout).await;
+    let (listener, _queued) = clogged().await;
+    let generation =
+        stage.publish_endpoints("storefront", vec![stage::endpoint("storefront-1", listener.local_addr().unwrap())]);
+    stage.acknowledged("storefront", generation).await;
+    let address = stage.address;
+    let started = std::time::Instant::now();
+    let asking = tokio::spawn(async move { client(address).await.send_request(get("/")).await.unwrap() });
+    let in_flight = || stage.publisher.as_ref().unwrap().edges().iter().any(|edge| edge.in_flight == 1);
+    until("it is connecting", async || in_flight()).await;
+    assert!(started.elapsed() < connect_timeout, "this machine is too slow for this test");
+    stage.serve("storefront", &[]).await;
+    assert!(started.elapsed() >= connect_timeout, "acknowledged after {:?}", started.elapsed());
+    let answer = Answer::of(asking.await.unwrap()).await;
+    assert!(answer.body.contains("accepted no connection within 4 s"), "{}", answer.body);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn it_is_ready_once_routes_are_known_and_not_while_stopping() {
     let (replica, came, go) = waiting("storefront-1").await;
@@ -187,7 +222,8 @@ async fn calls_are_counted_to_the_end_of_the_body() {
     let giving_up = tokio::spawn(async move { client.send_request(get("/")).await });
     came.acquire().await.unwrap().forget();
     giving_up.abort();
-    until("cancelled", async || edge().is_some_and(|edge| (edge.calls, edge.errors, edge.in_flight) == (2, 0, 0))).await;
+    until("cancelled", async || edge().is_some_and(|edge| (edge.calls, edge.errors, edge.in_flight) == (2, 0, 0)))
+        .await;
     assert_eq!(edge().unwrap().durations.count(), 1);
 }
 
@@ -224,7 +260,11 @@ fn certificate(folder: &std::path::Path) -> (Tls, rustls::RootCertStore) {
     (tls, roots)
 }
 
-async fn tls_client(stage: &Stage, roots: &rustls::RootCertStore, protocol: &[u8]) -> tokio_rustls::client::TlsStream<TcpStream> {
+async fn tls_client(
+    stage: &Stage,
+    roots: &rustls::RootCertStore,
+    protocol: &[u8],
+) -> tokio_rustls::client::TlsStream<TcpStream> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = rustls::ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -249,10 +289,15 @@ async fn tls_speaks_both_protocols() {
     let (mut sender, connection) = http1::handshake::<_, AnyBody>(TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let answer = Answer::of(sender.send_request(get("/one")).await.unwrap()).await;
-    assert!(answer.body.starts_with("GET /one ") && answer.body.contains("x-forwarded-proto: https"), "{}", answer.body);
+    assert!(
+        answer.body.starts_with("GET /one ") && answer.body.contains("x-forwarded-proto: https"),
+        "{}",
+        answer.body
+    );
 
     let stream = tls_client(&stage, &roots, b"h2").await;
-    let (mut sender, connection) = http2::handshake::<_, _, AnyBody>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (mut sender, connection) =
+        http2::handshake::<_, _, AnyBody>(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
     tokio::spawn(connection);
     let request = Request::get("https://shop.example/two").body(empty()).unwrap();
     let answer = sender.send_request(request).await.unwrap();

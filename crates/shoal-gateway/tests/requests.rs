@@ -8,7 +8,9 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Channel, StreamBody};
 use hyper::body::Frame;
-use stage::{Answer, AnyBody, Failure, PATIENCE, Replica, Stage, client, client2, empty, full, get, name, route, until};
+use stage::{
+    Answer, AnyBody, Failure, PATIENCE, Replica, Stage, client, client2, empty, full, get, name, route, until,
+};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,7 +58,10 @@ async fn what_matches_no_route_is_a_404_with_a_sentence() {
 async fn without_a_ready_replica_the_answer_names_the_service_and_then_it_works() {
     let mut stage = Stage::new(everything_to("storefront")).await;
     let answer = stage.get("/").await;
-    assert_eq!((answer.status, &answer.headers["retry-after"]), (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap()));
+    assert_eq!(
+        (answer.status, &answer.headers["retry-after"]),
+        (StatusCode::SERVICE_UNAVAILABLE, &"1".parse().unwrap())
+    );
     assert_eq!(answer.body, "The service `storefront` has no replica ready to answer; try again in a moment.\n");
     let mut request = get("/");
     request.headers_mut().insert("accept", "text/html,*/*;q=0.8".parse().unwrap());
@@ -285,7 +290,10 @@ async fn upgrades_pass_through_both_ways() {
     request.headers_mut().insert("connection", "Upgrade".parse().unwrap());
     request.headers_mut().insert("upgrade", "websocket".parse().unwrap());
     let response = client(stage.address).await.send_request(request).await.unwrap();
-    assert_eq!((response.status(), &response.headers()["upgrade"]), (StatusCode::SWITCHING_PROTOCOLS, &"websocket".parse().unwrap()));
+    assert_eq!(
+        (response.status(), &response.headers()["upgrade"]),
+        (StatusCode::SWITCHING_PROTOCOLS, &"websocket".parse().unwrap())
+    );
     let mut stream = hyper_util::rt::TokioIo::new(hyper::upgrade::on(response).await.unwrap());
     for (said, heard) in [("hello", "HELLO"), ("again", "AGAIN")] {
         stream.write_all(said.as_bytes()).await.unwrap();
@@ -296,7 +304,10 @@ async fn upgrades_pass_through_both_ways() {
     let edge = || stage.publisher.as_ref().unwrap().edges().into_iter().find(|edge| edge.callee == name("storefront"));
     until("the tunnel is in flight", async || edge().is_some_and(|edge| edge.in_flight == 1)).await;
     drop(stream);
-    until("the tunnel has ended", async || edge().is_some_and(|edge| (edge.in_flight, edge.calls, edge.errors) == (0, 1, 0))).await;
+    until("the tunnel has ended", async || {
+        edge().is_some_and(|edge| (edge.in_flight, edge.calls, edge.errors) == (0, 1, 0))
+    })
+    .await;
 
     let mut request = get("/socket");
     request.headers_mut().insert("connection", "upgrade, http2-settings".parse().unwrap());
@@ -312,13 +323,19 @@ async fn a_replica_that_refuses_or_breaks_off_is_a_502_with_a_sentence() {
     stage.acknowledged("storefront", generation).await;
     let answer = stage.get("/").await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
-    assert_eq!(answer.body, "The service `storefront` could not be reached: its replica `storefront-1` refused the connection.\n");
+    assert_eq!(
+        answer.body,
+        "The service `storefront` could not be reached: its replica `storefront-1` refused the connection.\n"
+    );
 
     let replica = Replica::new("storefront-2", |_| async { Err(Failure::new("gone")) }).await;
     stage.serve("storefront", &[&replica]).await;
     let answer = stage.get("/").await;
     assert_eq!(answer.status, StatusCode::BAD_GATEWAY);
-    assert_eq!(answer.body, "The service `storefront` did not answer: its replica `storefront-2` closed the connection before its answer.\n");
+    assert_eq!(
+        answer.body,
+        "The service `storefront` did not answer: its replica `storefront-2` closed the connection before its answer.\n"
+    );
 }
 
 /// A server that says keep-alive and closes each connection after its first answer all the same.
@@ -371,7 +388,10 @@ async fn connections_to_a_replica_are_used_again() {
             let (stream, _) = listener.accept().await.unwrap();
             counting.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             let service = hyper::service::service_fn(|_| async { Ok::<_, Infallible>(Response::new(full("x"))) });
-            tokio::spawn(hyper::server::conn::http1::Builder::new().serve_connection(hyper_util::rt::TokioIo::new(stream), service));
+            tokio::spawn(
+                hyper::server::conn::http1::Builder::new()
+                    .serve_connection(hyper_util::rt::TokioIo::new(stream), service),
+            );
         }
     });
     let generation = stage.publish_endpoints("storefront", vec![endpoint]);
@@ -384,6 +404,28 @@ async fn connections_to_a_replica_are_used_again() {
     // The first answers may be quicker than the connection is ready again.
     let accepted = accepted.load(std::sync::atomic::Ordering::Relaxed);
     assert!(accepted < 10, "{accepted} connections for 50 requests");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_has_the_same_limits() {
+    let mut stage = Stage::new(everything_to("storefront")).await;
+    let replica = Replica::named("storefront-1").await;
+    stage.serve("storefront", &[&replica]).await;
+    let mut client = client2(stage.address).await;
+    let mut many = Request::get("http://shop.example/").body(empty()).unwrap();
+    for index in 0..101 {
+        many.headers_mut().append("x-many", index.to_string().parse().unwrap());
+    }
+    let answer = Answer::of(client.send_request(many).await.unwrap()).await;
+    assert_eq!(answer.status, StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let mut long = Request::get("http://shop.example/").body(empty()).unwrap();
+    long.headers_mut().insert("x-long", "x".repeat(70_000).parse().unwrap());
+    let refused = client.send_request(long).await;
+    assert!(refused.is_err() || refused.unwrap().status() == StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE);
+    let tunnel = Request::connect("shop.example:443").body(empty()).unwrap();
+    assert_eq!(client.send_request(tunnel).await.unwrap().status(), StatusCode::NOT_IMPLEMENTED);
+    let good = Request::get("http://shop.example/").body(empty()).unwrap();
+    assert_eq!(Answer::of(client.send_request(good).await.unwrap()).await.body, "storefront-1");
 }
 
 /// Sends bytes as they are and returns all that comes back.

@@ -6,7 +6,7 @@ use crate::journal::Journal;
 use crate::{clock, machine, revisions, target};
 use shoal_discovery::RoutingTable;
 use shoal_manifest::{Code, Diagnostic, Diagnostics, Manifest, Place, SIZE_MAX, ServicePart};
-use shoal_model::{Application, Replicas, Revision, RevisionId, Run, ServiceName};
+use shoal_model::{Application, LaunchSettings, Replicas, Revision, RevisionId, Run, ServiceName};
 use shoal_process::ports::{Ports, PortsError};
 use shoal_reconcile::ServiceTarget;
 use std::collections::{BTreeMap, BTreeSet};
@@ -100,8 +100,7 @@ pub async fn prepare(around: &Surroundings<'_>, profile: &str) -> Result<Prepare
         make_data_folder(around.folders, name)?;
         let launch = target::launch(&application, name, service, around.folders, &inner);
         let revision = match programs.get(name) {
-            Some(program) => revisions::of_program(around.folders, name, program, launch)
-                .map_err(|source| PrepareError::Io { what: format!("the program of {name} cannot be kept"), source })?,
+            Some(program) => keep_program(around.folders, name, program, launch).await?,
             None => revisions::of_command(name, launch),
         };
         services.insert(name.clone(), ServiceTarget::new(revision, service.replicas, service.after.clone()));
@@ -162,6 +161,20 @@ async fn build(
         }
     };
     cargo_build::build(&packages, profile, &mut tell).await.map_err(|error| build_failed(manifest, error))
+}
+
+/// Hashes and copies a program off the event loop: it may be large, and the disk slow.
+async fn keep_program(
+    folders: &Folders,
+    name: &ServiceName,
+    program: &Path,
+    launch: LaunchSettings,
+) -> Result<Revision, PrepareError> {
+    let (folders, service, program) = (folders.clone(), name.clone(), program.to_path_buf());
+    let kept = tokio::task::spawn_blocking(move || revisions::of_program(&folders, &service, &program, launch)).await;
+    kept.map_err(std::io::Error::other)
+        .flatten()
+        .map_err(|source| PrepareError::Io { what: format!("the program of {name} cannot be kept"), source })
 }
 
 fn build_failed(manifest: &Manifest, error: BuildError) -> PrepareError {

@@ -107,7 +107,14 @@ impl Stage {
         change(&mut settings);
         let gateway = Gateway::start(settings, BTreeMap::from([("public".to_owned(), listener)])).unwrap();
         until("the gateway follows", async || publisher.connected() == 1).await;
-        Self { folder, publisher: Some(publisher), observations, gateway: Some(gateway), address, generations: BTreeMap::new() }
+        Self {
+            folder,
+            publisher: Some(publisher),
+            observations,
+            gateway: Some(gateway),
+            address,
+            generations: BTreeMap::new(),
+        }
     }
 
     pub fn health(&self) -> PathBuf {

@@ -77,11 +77,3 @@ fn a_scale_holds_until_the_manifest_changes_its_number() {
     state.scale(&basket, 0, NOW).unwrap();
     assert_eq!(wanted(&state), 0);
 }
-
-#[test]
-fn a_plain_number_of_replicas_does_not_bound_a_scale() {
-    let replicas = |min, max| Replicas { min, max, target_concurrency: None };
-    let of = |replicas| ServiceTarget::new(target("a", "a", 0).revision, replicas, BTreeSet::new());
-    assert_eq!((of(replicas(2, 2)).replicas, of(replicas(2, 2)).replicas_max), (2, 1000));
-    assert_eq!((of(replicas(2, 8)).replicas, of(replicas(2, 8)).replicas_max), (2, 8));
-}

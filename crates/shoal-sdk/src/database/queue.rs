@@ -54,14 +54,9 @@ impl Queue {
 
     /// Takes the next number and waits until it is the lowest. Blocks the thread.
     pub fn enter(&mut self) -> io::Result<Ticket> {
-        let mut ticket = self.take()?;
-        let mut first_look = true;
+        let ticket = self.take()?;
         loop {
             let lower: Vec<u64> = self.numbers()?.into_iter().filter(|number| *number < ticket.number).collect();
-            if first_look {
-                ticket.ahead = lower.len();
-                first_look = false;
-            }
             let Some(nearest) = lower.into_iter().max() else {
                 return Ok(ticket);
             };
@@ -86,7 +81,8 @@ impl Queue {
             Err(error) if error.kind() == ErrorKind::InvalidData => 0,
             Err(error) => return Err(error),
         };
-        let highest = self.numbers()?.into_iter().max().unwrap_or(0);
+        let in_use = self.numbers()?;
+        let highest = in_use.iter().copied().max().unwrap_or(0);
         let number = highest.max(last).checked_add(1).ok_or(ErrorKind::InvalidData)?;
         self.counter.seek(SeekFrom::Start(0))?;
         // As many bytes each time, so that none of an earlier number is left.
@@ -95,7 +91,7 @@ impl Queue {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         // Nobody looks at a number that is higher than its own, so this cannot wait.
         flock(&file, FlockOperation::NonBlockingLockExclusive)?;
-        Ok(Ticket { path, number, ahead: 0, _file: file })
+        Ok(Ticket { path, number, ahead: in_use.len(), _file: file })
     }
 
     /// Waits until the holder of a lower number is done or dead, and removes what a dead one left.

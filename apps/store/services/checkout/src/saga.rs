@@ -96,7 +96,7 @@ fn after_refusal(step: Step) -> State {
         // Nothing is held, but a release leaves a mark that refuses a reservation that is still on its way.
         Step::Reserve => State::Undoing(Undo::Release),
         // Likewise for an authorisation that is still on its way.
-        Step::Authorise | Step::CommitStock => State::Undoing(Undo::Release),
+        Step::Authorise | Step::CommitStock => State::Undoing(Undo::Void),
         Step::Capture => State::Undoing(Undo::Restock),
         // The money is taken, so the order must be confirmed.
         Step::Confirm => State::Doing(Step::Confirm),

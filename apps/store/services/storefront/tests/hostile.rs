@@ -1,5 +1,7 @@
 //! What a stranger may try: forms from other sites, changed cookies, markup in names, input without end.
 
+#![allow(clippy::unwrap_used)]
+
 mod fakes;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,7 @@
 //! The pages over stand-ins of the services: the whole shopping trip, and each of its outcomes.
 
+#![allow(clippy::unwrap_used)]
+
 mod fakes;
 
 use axum::http::{StatusCode, header};

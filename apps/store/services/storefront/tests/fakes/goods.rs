@@ -157,7 +157,7 @@ impl calls::Catalogue for World {
         Ok(GetPictureResponse {
             etag: product.picture_etag.clone(),
             content_type: "image/svg+xml".to_owned(),
-            data: if not_modified { Vec::new().into() } else { picture(&product.id).into_bytes().into() },
+            data: if not_modified { Vec::new() } else { picture(&product.id).into_bytes() },
             not_modified,
             ..Default::default()
         })
