@@ -143,20 +143,27 @@ impl Browser {
     /// Waits until the page's address contains `part`; answers the address.
     #[track_caller]
     pub fn until_at(&self, part: &str) -> String {
-        eventually(&format!("the browser is at {part}"), || Some(self.address()).filter(|address| address.contains(part)))
+        eventually(&format!("the browser is at {part}"), || {
+            Some(self.address()).filter(|address| address.contains(part))
+        })
     }
 
     /// The visible text of the first element that a CSS selector finds.
     #[track_caller]
     #[must_use]
     pub fn text(&self, selector: &str) -> String {
-        self.until(selector, |element| self.ask(&format!("{element}/text"), None)).as_str().unwrap_or_default().to_owned()
+        self.until(selector, |element| self.ask(&format!("{element}/text"), None))
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// Waits until the first element that a CSS selector finds shows a text that contains `part`; answers the text.
     #[track_caller]
     pub fn until_text(&self, selector: &str, part: &str) -> String {
-        eventually(&format!("{selector} says {part:?}"), || Some(self.text(selector)).filter(|text| text.contains(part)))
+        eventually(&format!("{selector} says {part:?}"), || {
+            Some(self.text(selector)).filter(|text| text.contains(part))
+        })
     }
 
     /// The visible texts of all elements that a CSS selector finds now.
@@ -223,6 +230,14 @@ impl Browser {
         })
     }
 
+    /// Says what the browser shows, for who reads of a failed test.
+    fn tell(&self) {
+        let address = self.ask("/url", None);
+        let text = self.ask("/execute/sync", Some(&json!({ "script": "return document.body.innerText", "args": [] })));
+        let text = text.map(|text| text.as_str().unwrap_or_default().to_owned());
+        eprintln!("the browser shows {address:?}:\n{}", text.unwrap_or_else(|refusal| format!("{refusal:?}")));
+    }
+
     /// A command that must succeed.
     #[track_caller]
     fn command(&self, path: &str, body: &Value) -> Value {
@@ -269,15 +284,15 @@ fn passing(answer: Result<Value, Refusal>) -> Option<Value> {
 
 impl Drop for Browser {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.tell();
+        }
         if self.address.contains("/session/") {
             // Whatever it answers, the driver and its browser are ended below.
             let _ = answer(self.agent.delete(&self.address).call());
         }
         let _ = self.driver.kill();
         let _ = self.driver.wait();
-        if std::thread::panicking() {
-            eprintln!("the browser ended at {}", self.address);
-        }
         for pid in pids_with_variable(self.profile.path()) {
             if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
                 // It may end by itself between the look and the signal.

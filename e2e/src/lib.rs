@@ -16,7 +16,7 @@ pub use application::{Application, Output, shoal};
 pub use browser::{Browser, Window};
 pub use hello::hello;
 pub use page::{Page, get, send};
-pub use processes::{alive, kill, pids_with_variable, pause, resume};
+pub use processes::{alive, kill, pause, pids_with_variable, resume};
 pub use shopper::Shopper;
 pub use store::{BACKENDS, SharedStore, store};
 pub use wait::{PATIENCE, eventually};

@@ -55,7 +55,8 @@ impl Shopper {
         let page = self.get(path);
         let mut form = form(&page.body, action).unwrap_or_else(|| panic!("{path} has no form to {action}: {page:?}"));
         form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let pairs: Vec<String> =
+            form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let answer = self.send(action, Some(&pairs.join("&"))).expect("the gateway answers");
         self.follow(answer).expect("the gateway answers")
     }
@@ -66,7 +67,8 @@ impl Shopper {
     /// When it is refused.
     #[track_caller]
     pub fn register(&mut self, email: &str) {
-        let page = self.submit("/register", "/register", &[("name", "Ada"), ("email", email), ("password", "correct horse")]);
+        let page =
+            self.submit("/register", "/register", &[("name", "Ada"), ("email", email), ("password", "correct horse")]);
         assert!(page.body.contains("data-notice=\"registered\""), "{page:?}");
     }
 

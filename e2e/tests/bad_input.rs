@@ -142,8 +142,9 @@ struct SmallDisk(tempfile::TempDir);
 impl SmallDisk {
     /// `None`, said aloud, where this user may not mount: only root may.
     fn mount() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", "size=300m", "none"]).arg(folder.path()).status();
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", "size=300m", "none"]).arg(folder.path()).status();
         if mounted.is_ok_and(|status| status.success()) {
             return Some(Self(folder));
         }
@@ -157,16 +158,16 @@ impl SmallDisk {
     }
 
     fn fill(&self) {
-        let mut filler = std::fs::File::create(self.path().join("filler")).unwrap();
+        let mut filler = std::fs::File::create(self.path().join("filler")).expect("the disk takes a file");
         while std::io::Write::write_all(&mut filler, &[0; 4096]).is_ok() {}
     }
 
     fn free(&self) {
-        std::fs::remove_file(self.path().join("filler")).unwrap();
+        std::fs::remove_file(self.path().join("filler")).expect("the filler can be removed");
     }
 
     fn make_read_only(&self) {
-        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()).status().unwrap();
+        let done = Command::new("mount").args(["-o", "remount,ro"]).arg(self.path()).status().expect("mount runs");
         assert!(done.success());
     }
 }

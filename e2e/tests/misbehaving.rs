@@ -39,8 +39,10 @@ fn one_that_crashes_at_once_is_told_of_with_its_last_words() {
 
 #[test]
 fn one_that_ignores_sigterm_is_killed_after_its_time() {
-    let application =
-        with_service("[\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 1; done\"]", "listen = \"none\"\ndrain-timeout = \"1s\"");
+    let application = with_service(
+        "[\"sh\", \"-c\", \"trap '' TERM; while :; do sleep 1; done\"]",
+        "listen = \"none\"\ndrain-timeout = \"1s\"",
+    );
     application.up();
     let pid = application.until_ready("odd", 1)[0];
     let _ = application.shoal(&["scale", "odd=0"]).succeeded();

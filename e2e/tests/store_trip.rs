@@ -235,7 +235,7 @@ fn prices_are_shown_in_the_currency_of_choice() {
     let store = STORE.running();
     let visit = Visit::new(&store, Window::DESK);
     let browser = &visit.browser;
-    visit.open("/product/linden-cutting-board");
+    visit.open("/product/orchard-cutting-board");
     let euros = browser.text("[data-test=price]");
     assert!(euros.contains('€'), "{euros}");
     for (code, sign) in [("USD", '$'), ("GBP", '£'), ("JPY", '¥')] {
@@ -243,9 +243,9 @@ fn prices_are_shown_in_the_currency_of_choice() {
         browser.click(&format!("[data-test=currency-{code}]"));
         let price = browser.until_text("[data-test=price]", &sign.to_string());
         assert_ne!(minor(&price), minor(&euros));
-        browser.until_at("/product/linden-cutting-board");
+        browser.until_at("/product/orchard-cutting-board");
     }
-    visit.add("linden-cutting-board", 2);
+    visit.add("orchard-cutting-board", 2);
     let subtotal = browser.text("[data-test=subtotal]");
     assert!(subtotal.contains('¥') && !subtotal.contains('.'), "yen have no minor unit: {subtotal}");
     visit.deliver("barbara@example.org");
@@ -343,7 +343,7 @@ fn the_front_page_is_complete() {
             (missing == 0).then_some(())
         });
         assert!(visit.browser.evaluate(&format!("{seen}.length")).as_u64() >= Some(3));
-        assert_eq!(visit.browser.evaluate("getComputedStyle(document.body).display"), "block");
+        assert!(visit.browser.evaluate("document.styleSheets[0].cssRules.length").as_u64() > Some(100));
         if let Some(folder) = std::env::var_os("SHOAL_SCREENSHOTS") {
             visit.browser.screenshot(&Path::new(&folder).join(name));
         }

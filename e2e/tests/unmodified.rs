@@ -78,7 +78,8 @@ fn python_and_node_servers_call_each_other_three_by_three() {
     assert_eq!((askers.len(), asked.len()), (3, 3), "{askers:?} {asked:?}");
     let edges = eventually("status counts the calls", || {
         let edges = application.status()["edges"].as_array().cloned().unwrap_or_default();
-        (edges.iter().filter(|edge| edge["calls"].as_str().is_some_and(|calls| calls != "0")).count() >= 2).then_some(edges)
+        (edges.iter().filter(|edge| edge["calls"].as_str().is_some_and(|calls| calls != "0")).count() >= 2)
+            .then_some(edges)
     });
     assert!(edges.iter().any(|edge| edge["callee"] == "stock"), "{edges:?}");
 }

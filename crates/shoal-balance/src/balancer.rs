@@ -62,6 +62,12 @@ impl Balancer {
         self.read().iter().map(|candidate| (candidate.endpoint.replica.clone(), candidate.pending())).collect()
     }
 
+    /// Requests in flight at endpoints that have left: once it is 0, those have nothing more to finish for this caller.
+    #[must_use]
+    pub fn leaving(&self) -> u64 {
+        self.read().leaving()
+    }
+
     // The critical sections cannot leave a half-made set behind, so a poisoned lock is as good as a sound one.
     fn read(&self) -> RwLockReadGuard<'_, Candidates> {
         self.candidates.read().unwrap_or_else(PoisonError::into_inner)

@@ -59,6 +59,10 @@ impl Candidates {
         self.all.iter().map(Arc::as_ref)
     }
 
+    pub(crate) fn leaving(&self) -> u64 {
+        self.left.iter().map(|candidate| candidate.pending()).fold(0, u64::saturating_add)
+    }
+
     /// The set with `endpoints` in place of the present ones, and their counts kept.
     pub(crate) fn replaced(&self, endpoints: &[Endpoint]) -> Self {
         let mut known: BTreeMap<&ReplicaName, &Arc<Candidate>> =

@@ -79,6 +79,11 @@ impl Builder {
         applied
     }
 
+    /// Requests in flight at endpoints that have left.
+    pub(crate) fn leaving(&self) -> u64 {
+        self.targets.values().map(|target| target.balancer.leaving()).fold(0, u64::saturating_add)
+    }
+
     fn listeners(&mut self, view: &View, applied: &mut Applied) {
         let Some(table) = &view.routing else {
             applied.problems.push("the supervisor has not told the routes yet".to_owned());

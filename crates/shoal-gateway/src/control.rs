@@ -1,4 +1,5 @@
-//! The control thread: follows discovery, hands each view to the cores, and acknowledges it when all have applied it.
+//! The control thread: follows discovery, hands each view to the cores, and acknowledges it when all have applied it and
+//! what they had sent to endpoints that left is answered.
 //!
 //! Never: serves a request, so that no load delays an acknowledgement or the lease.
 
@@ -8,6 +9,7 @@ use crate::gateway::GatewaySettings;
 use shoal_discovery::{Edges, Follower, Health, View, Watches};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 
 /// What the control thread is given.
@@ -30,6 +32,9 @@ struct Progress {
     cores: Vec<u64>,
 }
 
+/// How often requests at endpoints that left are looked at, while there are some.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
 /// Runs until the cores have ended.
 pub(crate) async fn run(mut task: ControlTask) {
     if let Some(health) = &task.health {
@@ -43,7 +48,14 @@ pub(crate) async fn run(mut task: ControlTask) {
     let mut progress = Progress { waiting: BTreeMap::new(), cores: vec![0; settings.cores] };
     let mut told = None;
     let mut stopping = false;
+    // The newest view that all cores have and that is not acknowledged yet.
+    let mut reached: Option<Arc<View>> = None;
     loop {
+        if builder.leaving() == 0
+            && let Some(view) = reached.take()
+        {
+            follower.applied(&view);
+        }
         tokio::select! {
             changed = views.changed() => {
                 if changed.is_err() {
@@ -57,10 +69,11 @@ pub(crate) async fn run(mut task: ControlTask) {
             }
             Some((core, serial)) = task.applied.recv() => {
                 if let Some(view) = progress.reached(core, serial) {
-                    follower.applied(&view);
+                    reached = Some(view);
                     ready(&task, stopping);
                 }
             }
+            () = tokio::time::sleep(LOOK_EVERY), if reached.is_some() => {}
             () = stopped(&mut task.stop), if !stopping => {
                 stopping = true;
                 ready(&task, stopping);

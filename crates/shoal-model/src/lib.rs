@@ -14,14 +14,10 @@ mod revision;
 mod seam;
 mod time;
 
-pub use application::{
-    Application, Database, Gateway, Listen, Replicas, Route, Run, Service, Source, Tls,
-};
+pub use application::{Application, Database, Gateway, Listen, Replicas, Route, Run, Service, Source, Tls};
 pub use endpoint::{Address, Endpoint, Generation};
 pub use names::{NameError, ReplicaName, RevisionId, ServiceName};
 pub use probe::{ProbeCheck, ProbeKind, ProbeSettings, Probes};
 pub use revision::{LaunchSettings, Replacement, Revision};
-pub use seam::{
-    Action, ActionId, ActionKind, Exit, Observation, ProbeOutcome, ReplicaIdentity, ReplicaLife, Signal,
-};
+pub use seam::{Action, ActionId, ActionKind, Exit, Observation, ProbeOutcome, ReplicaIdentity, ReplicaLife, Signal};
 pub use time::Millis;

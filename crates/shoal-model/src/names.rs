@@ -106,9 +106,9 @@ impl FromStr for ReplicaName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
-        let parsed = text.rsplit_once('-').and_then(|(service, serial)| {
-            Some(Self { service: service.parse().ok()?, serial: serial.parse().ok()? })
-        });
+        let parsed = text
+            .rsplit_once('-')
+            .and_then(|(service, serial)| Some(Self { service: service.parse().ok()?, serial: serial.parse().ok()? }));
         let shown: String = text.chars().take(60).collect();
         parsed.ok_or_else(|| NameError(format!("`{shown}` is not a replica's name, such as `catalogue-1`")))
     }

@@ -97,7 +97,11 @@ async fn workspace_root(package: &Package) -> Result<PathBuf, BuildError> {
 #[derive(Deserialize)]
 #[serde(tag = "reason", rename_all = "kebab-case")]
 enum CargoLine {
-    CompilerArtifact { target: CargoTarget, executable: Option<PathBuf>, fresh: bool },
+    CompilerArtifact {
+        target: CargoTarget,
+        executable: Option<PathBuf>,
+        fresh: bool,
+    },
     #[serde(other)]
     Other,
 }

@@ -35,7 +35,9 @@ pub async fn connect(folders: &Folders) -> Result<Option<Arc<dyn ControlClient>>
     match UnixStream::connect(&path).await {
         Ok(_) => {}
         // A socket that nobody listens on is what a killed supervisor leaves behind.
-        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => return Ok(None),
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
+            return Ok(None);
+        }
         Err(source) => return Err(ConnectError::Socket { path: path.display().to_string(), source }),
     }
     let environment = Environment::of_client("shoal", "control", Address::Unix(path)).map_err(ConnectError::Client)?;

@@ -1,8 +1,9 @@
 //! The control API: what the `shoal` command asks, and any script may. Translates; the driver and the brain decide.
 
 use crate::api::{
-    Control, ControlServer, DownRequest, DownResponse, Event as ApiEvent, EventsRequest, EventsResponse, LogsRequest, LogsResponse,
-    RestartRequest, RestartResponse, ScaleRequest, ScaleResponse, StatusRequest, StatusResponse, UpRequest, UpResponse,
+    Control, ControlServer, DownRequest, DownResponse, Event as ApiEvent, EventsRequest, EventsResponse, LogsRequest,
+    LogsResponse, RestartRequest, RestartResponse, ScaleRequest, ScaleResponse, StatusRequest, StatusResponse,
+    UpRequest, UpResponse,
 };
 use crate::clock;
 use crate::driver::{Answer, Driver, Event, Snapshot, Wish, WishError};

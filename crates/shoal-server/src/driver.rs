@@ -181,12 +181,7 @@ impl Driver {
     }
 }
 
-fn grant(
-    wish: Wish,
-    state: &mut State,
-    accepted: &mut Option<Accepted>,
-    now: Millis,
-) -> Result<Answer, WishError> {
+fn grant(wish: Wish, state: &mut State, accepted: &mut Option<Accepted>, now: Millis) -> Result<Answer, WishError> {
     let count = match wish {
         Wish::Accept(prepared) => {
             let changed = tale::changed(state, &prepared.services);

@@ -35,12 +35,7 @@ pub async fn start(folders: &Folders) -> Result<(), StartError> {
     folders.make()?;
     let log = open_log(&folders.supervisor_log()).map_err(StartError::Spawn)?;
     let mut command = Command::new(std::env::current_exe().map_err(StartError::Spawn)?);
-    command
-        .arg("__supervise")
-        .arg(&folders.application)
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(log);
+    command.arg("__supervise").arg(&folders.application).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = tokio::process::Command::from(command).spawn().map_err(StartError::Spawn)?;
     let mut said = String::new();
     if let Some(stdout) = child.stdout.take() {

@@ -109,7 +109,12 @@ pub async fn prepare(around: &Surroundings<'_>, profile: &str) -> Result<Prepare
         let name = ServiceName::gateway();
         make_data_folder(around.folders, &name)?;
         // Named without the path of this program, so that a newer Shoal does not replace a gateway that works.
-        let id = revisions::of_command(&name, { let mut named = launch.clone(); named.command.clear(); named }).id;
+        let id = revisions::of_command(&name, {
+            let mut named = launch.clone();
+            named.command.clear();
+            named
+        })
+        .id;
         let revision = Revision { id, service: name.clone(), launch };
         services.insert(name, ServiceTarget::new(revision, ONE, BTreeSet::new()));
     }
@@ -138,11 +143,9 @@ async fn build(
         .services
         .iter()
         .filter_map(|(service, declared)| match &declared.run {
-            Run::Cargo(name) => Some(Package {
-                service: service.clone(),
-                name: name.clone(),
-                folder: declared.source.path.clone(),
-            }),
+            Run::Cargo(name) => {
+                Some(Package { service: service.clone(), name: name.clone(), folder: declared.source.path.clone() })
+            }
             Run::Command(_) => None,
         })
         .collect();
@@ -185,7 +188,10 @@ fn build_failed(manifest: &Manifest, error: BuildError) -> PrepareError {
 }
 
 fn claim_ports(folders: &Folders, services: BTreeSet<ServiceName>) -> Result<target::InnerPorts, PrepareError> {
-    services.into_iter().map(|service| Ok((service.clone(), claim(folders, &target::inner_listener(&service))?))).collect()
+    services
+        .into_iter()
+        .map(|service| Ok((service.clone(), claim(folders, &target::inner_listener(&service))?)))
+        .collect()
 }
 
 /// The gateway's address; a port of 0 becomes one that stays the same from one `up` to the next.

@@ -47,7 +47,11 @@ pub fn compose(folders: &Folders, snapshot: &Snapshot, measured: &Measured<'_>) 
             .map(|accepted| target::public_url(&accepted.application, accepted.public))
             .unwrap_or_default(),
         phase: phase.to_owned(),
-        services: state.services().iter().map(|service| service_status(service, snapshot, measured, &reasons)).collect(),
+        services: state
+            .services()
+            .iter()
+            .map(|service| service_status(service, snapshot, measured, &reasons))
+            .collect(),
         edges: edges(measured.edges),
         ..Default::default()
     }
@@ -70,7 +74,8 @@ fn service_status(
     let accepted = snapshot.accepted.as_ref();
     let declared = accepted.and_then(|accepted| accepted.application.services.get(&service.service));
     let rates = measured.samples.calls(&service.service, measured.now);
-    let replicas: Vec<ReplicaStatus> = service.replicas.iter().map(|replica| replica_status(replica, measured)).collect();
+    let replicas: Vec<ReplicaStatus> =
+        service.replicas.iter().map(|replica| replica_status(replica, measured)).collect();
     let reasons: Vec<&Reason> = reasons.iter().filter(|reason| reason.service == service.service).collect();
     ServiceStatus {
         name: service.service.to_string(),
@@ -182,4 +187,3 @@ fn edges(reports: &[EdgeReport]) -> Vec<Edge> {
 fn millis(span: Option<Duration>) -> f64 {
     span.unwrap_or_default().as_secs_f64() * 1000.0
 }
-

@@ -46,7 +46,8 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or repaired.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed = |error: redb::Error| StoreError::Open { path: path.display().to_string(), source: Box::new(error) };
+        let failed =
+            |error: redb::Error| StoreError::Open { path: path.display().to_string(), source: Box::new(error) };
         let database = Database::create(path).map_err(|error| failed(error.into()))?;
         let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
         transaction.open_table(KEPT).map_err(|error| failed(error.into()))?;

@@ -168,7 +168,7 @@ async fn assemble(
 async fn forward(mut observed: mpsc::Receiver<shoal_model::Observation>, events: mpsc::Sender<Event>) {
     while let Some(observation) = observed.recv().await {
         if events.send(Event::Observed(observation)).await.is_err() {
-            return; // the driver has ended
+            break; // the driver has ended
         }
     }
 }
@@ -177,7 +177,7 @@ async fn forward(mut observed: mpsc::Receiver<shoal_model::Observation>, events:
 fn bind(path: &Path) -> Result<UnixListener, SuperviseError> {
     let failed = || SuperviseError::io(format!("the socket {} cannot be made", path.display()));
     match std::fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(failed()(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(failed()(error)),
         _ => UnixListener::bind(path).map_err(failed()),
     }
 }

@@ -23,14 +23,15 @@ pub fn tell(before: &State, after: &State, now: Millis, journal: &Journal) {
     }
     let known: BTreeMap<ServiceName, ServiceStatus> =
         before.services().into_iter().map(|service| (service.service.clone(), service)).collect();
-    let mut gone: BTreeMap<_, _> = known.iter().flat_map(|(_, service)| by_name(service)).collect();
+    let mut gone: BTreeMap<_, _> = known.values().flat_map(by_name).collect();
     for service in after.services() {
         tell_wanted(known.get(&service.service), &service, now, journal);
         for replica in &service.replicas {
             let earlier = gone.remove(&replica.replica);
             let before = earlier.map(|earlier| kind(earlier.phase));
             // Between started and ready there is nothing to tell yet.
-            let is_news = before != Some(kind(replica.phase)) && (before, replica.phase) != (Some("starting"), Phase::NotReady);
+            let is_news =
+                before != Some(kind(replica.phase)) && (before, replica.phase) != (Some("starting"), Phase::NotReady);
             if is_news {
                 tell_replica(&service, replica, now, journal);
             }
@@ -56,7 +57,9 @@ fn tell_replica(service: &ServiceStatus, replica: &ReplicaStatus, now: Millis, j
     let name = &replica.replica;
     let text = match replica.phase {
         Phase::Starting => format!("{name} is starting"),
-        Phase::Ready => format!("{name} is ready, {} ms after it was asked for", now.since(replica.started_at).as_millis()),
+        Phase::Ready => {
+            format!("{name} is ready, {} ms after it was asked for", now.since(replica.started_at).as_millis())
+        }
         Phase::NotReady => format!("{name} is not ready"),
         Phase::Draining { .. } => format!("{name} is leaving the routes"),
         Phase::Terminating { .. } => format!("{name} was told to finish"),

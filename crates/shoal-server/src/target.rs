@@ -95,10 +95,8 @@ pub fn gateway_launch(
     public: Option<SocketAddr>,
     ports: &InnerPorts,
 ) -> Option<LaunchSettings> {
-    let mut sockets: BTreeMap<String, SocketAddr> = ports
-        .iter()
-        .map(|(service, port)| (inner_listener(service), (Ipv4Addr::LOCALHOST, *port).into()))
-        .collect();
+    let mut sockets: BTreeMap<String, SocketAddr> =
+        ports.iter().map(|(service, port)| (inner_listener(service), (Ipv4Addr::LOCALHOST, *port).into())).collect();
     sockets.extend(public.map(|address| (PUBLIC.to_owned(), address)));
     if sockets.is_empty() {
         return None;
@@ -152,6 +150,7 @@ pub fn routing(application: &Application, ports: &InnerPorts) -> RoutingTable {
 /// The address a person types, such as `http://127.0.0.1:8080`.
 #[must_use]
 pub fn public_url(application: &Application, public: Option<SocketAddr>) -> String {
-    let scheme = if application.gateway.as_ref().is_some_and(|gateway| gateway.tls.is_some()) { "https" } else { "http" };
+    let scheme =
+        if application.gateway.as_ref().is_some_and(|gateway| gateway.tls.is_some()) { "https" } else { "http" };
     public.map(|address| format!("{scheme}://{address}")).unwrap_or_default()
 }

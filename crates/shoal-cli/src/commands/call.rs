@@ -20,9 +20,8 @@ pub async fn run(at: &Where, method: &str, request: &str) -> Result<(), Failure>
     let status = control.status(&Call::new(), StatusRequest::default()).await?;
     let (service, procedure) = find(&status.services, method)?;
     let replica = service.replicas.iter().find(|replica| replica.phase == "ready" && !replica.address.is_empty());
-    let replica = replica.ok_or_else(|| {
-        Failure::new(format!("{} has no ready replica; `shoal status` says why", service.name))
-    })?;
+    let replica = replica
+        .ok_or_else(|| Failure::new(format!("{} has no ready replica; `shoal status` says why", service.name)))?;
     let answer = json_call::call(&replica.address, &procedure, &request)
         .await
         .map_err(|error| Failure::because(format!("{procedure} at {} failed", replica.name), error))?;

@@ -1,9 +1,9 @@
 //! `shoal down`: stops everything, draining first.
 
 use crate::application::Application;
+use crate::application::patient;
 use crate::args::Where;
 use crate::failure::Failure;
-use crate::application::patient;
 use shoal_sdk::{Call, Code};
 use shoal_server::api::{ControlClient as Control, DownRequest, EventsRequest};
 use std::sync::Arc;
@@ -47,7 +47,8 @@ pub async fn stop(application: &Application, control: Arc<dyn Control>) -> Resul
         for event in news.events {
             anstream::println!("{}", event.text);
         }
-    }    ended(application).await
+    }
+    ended(application).await
 }
 
 async fn ended(application: &Application) -> Result<(), Failure> {

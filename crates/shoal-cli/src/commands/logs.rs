@@ -1,9 +1,9 @@
 //! `shoal logs`: what services wrote, one or all, now or as it comes.
 
 use crate::application::Application;
+use crate::application::patient;
 use crate::args::Logs;
 use crate::failure::Failure;
-use crate::application::patient;
 use shoal_server::api::{ControlClient as Control, LogLine, LogsRequest};
 use std::sync::Arc;
 

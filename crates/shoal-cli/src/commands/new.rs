@@ -15,9 +15,9 @@ const FILES: [(&str, &str); 4] = [
 /// Makes the application; never writes into a folder that has anything in it.
 pub fn run(folder: &Path) -> Result<(), Failure> {
     let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let name: ServiceName = name.parse().map_err(|error| {
-        Failure::because(format!("{} cannot be an application's folder", folder.display()), error)
-    })?;
+    let name: ServiceName = name
+        .parse()
+        .map_err(|error| Failure::because(format!("{} cannot be an application's folder", folder.display()), error))?;
     if std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some()) {
         return Err(Failure::new(format!("{} is not empty; name a new folder", folder.display())));
     }

@@ -35,11 +35,11 @@ fn print(status: &StatusResponse) {
             anstream::println!("{bold}{}{bold:#}: {reason}", service.name);
         }
     }
-    if status.edges.is_empty() {
-        return;
+    let mut used = status.edges.iter().filter(|edge| edge.calls > 0 || edge.in_flight > 0).peekable();
+    if used.peek().is_some() {
+        anstream::println!("\n{bold}calls{bold:#}");
     }
-    anstream::println!("\n{bold}calls{bold:#}");
-    for edge in &status.edges {
+    for edge in used {
         anstream::println!(
             "  {} → {}: {} calls, {} errors, {} in flight, p50 {:.1} ms, p99 {:.1} ms",
             edge.caller,

@@ -20,9 +20,9 @@ pub async fn run(up: Up) -> Result<(), Failure> {
     // A manifest that cannot work should not start a supervisor.
     shoal_server::read_manifest(&application.folders)
         .map_err(|diagnostics| Failure::rendered(diagnostics.render(crate::screen::color())))?;
-    shoal_server::start(&application.folders)
-        .await
-        .map_err(|error| Failure::because(format!("{} cannot start", application.folders.application.display()), error))?;
+    shoal_server::start(&application.folders).await.map_err(|error| {
+        Failure::because(format!("{} cannot start", application.folders.application.display()), error)
+    })?;
     let control = application.control().await?;
     tokio::select! {
         done = attend(&application, &control, &up) => done,
@@ -94,9 +94,8 @@ fn announce(status: &StatusResponse) {
         }
     }
     let services = status.services.iter().filter(|service| service.name != "gateway");
-    let (all, ready) = services.fold((0, 0), |(all, ready), service| {
-        (all + 1, ready + usize::from(service.ready >= service.wanted))
-    });
+    let (all, ready) =
+        services.fold((0, 0), |(all, ready), service| (all + 1, ready + usize::from(service.ready >= service.wanted)));
     anstream::println!("{bold}{}{bold:#}: {ready} of {all} services ready", status.application);
     if !status.address.is_empty() {
         anstream::println!("  open {bold}{}{bold:#}", status.address);

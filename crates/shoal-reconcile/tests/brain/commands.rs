@@ -1,9 +1,8 @@
 //! What commands accept, and the sentences with which they refuse.
 
 use crate::application::{service, target};
-use shoal_model::{Millis, Replacement, Replicas};
-use shoal_reconcile::{ServiceTarget, State};
-use std::collections::BTreeSet;
+use shoal_model::{Millis, Replacement};
+use shoal_reconcile::State;
 
 const NOW: Millis = Millis(1_000);
 

@@ -96,6 +96,11 @@ impl Channel {
         self.shared.changes.send_modify(|changes| *changes += 1);
     }
 
+    /// Requests in flight at endpoints that have left.
+    pub(super) fn leaving(&self) -> u64 {
+        self.shared.balancer.leaving()
+    }
+
     /// Calls a method. `path` is `/package.Service/Method`.
     ///
     /// # Errors

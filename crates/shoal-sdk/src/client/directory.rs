@@ -10,7 +10,11 @@ use shoal_model::{Address, Endpoint, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 use tokio::task::AbortHandle;
+
+/// How often requests at endpoints that left are looked at, while there are some.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A channel for each callee, kept up to date.
 pub(crate) struct Directory {
@@ -107,12 +111,19 @@ impl Channels {
         channel.or_insert_with(|| Channel::new(callee, self.edges.to(callee))).clone()
     }
 
+    /// Waits until no request is in flight at an endpoint that has left.
+    async fn nothing_leaving(&self) {
+        while self.by_callee().values().any(|channel| channel.leaving() > 0) {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     fn get(&self, callee: &ServiceName) -> Option<Channel> {
         self.by_callee().get(callee).cloned()
     }
 }
 
-/// Applies each view, then says so.
+/// Applies each view, and says so once what was sent to endpoints that left is answered.
 async fn follow(follower: Follower, calls: BTreeSet<ServiceName>, channels: Arc<Channels>) {
     let mut views = follower.watch();
     let mut applied = BTreeMap::new();
@@ -131,8 +142,14 @@ async fn follow(follower: Follower, calls: BTreeSet<ServiceName>, channels: Arc<
                 applied.insert(callee.clone(), now);
             }
         }
-        follower.applied(&view);
-        if views.changed().await.is_err() {
+        let news = tokio::select! {
+            news = views.changed() => news,
+            () = channels.nothing_leaving() => {
+                follower.applied(&view);
+                views.changed().await
+            }
+        };
+        if news.is_err() {
             return;
         }
     }

@@ -14,8 +14,8 @@ use store_contracts::store::customer::v1::Account;
 use super::address::{self, Errors, error_of};
 use super::country::{self, COUNTRY_DEFAULT};
 use super::register::is_email;
-use super::shown;
 use super::sign_in::EMAIL_LENGTH_MAX;
+use super::{postage, shown};
 use crate::Store;
 use crate::backends::{READ_LIMIT, within};
 use crate::identity::Identity;
@@ -201,14 +201,13 @@ pub fn summary_panel(quote: &QuoteResponse, country: &str) -> Markup {
         .map(|line| SlimLine { name: line.name.clone(), quantity: line.quantity, total: shown(&line.total) })
         .collect();
     let row = |name, amount, grand, test| Sum { name, amount, grand, test };
-    let shipping = if quote.shipping.minor == 0 { "Free".to_owned() } else { shown(&quote.shipping) };
     html! {
         aside class="panel" aria-labelledby="sum" data-test="summary" {
             h2 id="sum" { "Your order" }
             (summary::slim_lines(&lines))
             (summary::sums(&[
                 row("Subtotal", shown(&quote.subtotal), false, "subtotal"),
-                row("Shipping", shipping, false, "shipping"),
+                row("Shipping", postage(&quote.shipping), false, "shipping"),
                 row("Total", shown(&quote.total), true, "total"),
             ]))
             p class="muted small" { "Tax included, sent to " (country::name(country)) ". " a href="/basket" { "Change the basket" } }

@@ -61,6 +61,11 @@ pub fn shown(amount: &Money) -> String {
     money::format(amount.minor, &amount.currency)
 }
 
+/// The price of sending as a shopper reads it.
+pub fn postage(amount: &Money) -> String {
+    if amount.minor == 0 { "Free".to_owned() } else { shown(amount) }
+}
+
 /// A text as part of an address's query.
 pub fn encoded(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len());

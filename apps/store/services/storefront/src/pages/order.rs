@@ -11,7 +11,7 @@ use store_contracts::store::orders::v1::{GetRequest, Order, OrderState};
 use store_contracts::store::shipping::v1::{Shipment, ShipmentState, TrackRequest};
 use uuid::Uuid;
 
-use super::{account, address, day, missing, moment, shown};
+use super::{account, address, day, missing, moment, postage, shown};
 use crate::Store;
 use crate::backends::{READ_LIMIT, within};
 use crate::view::summary::{self, Sum};
@@ -131,7 +131,7 @@ fn sums(order: &Order) -> [Sum; 3] {
     let row = |name, amount, grand, test| Sum { name, amount, grand, test };
     [
         row("Subtotal", shown(&order.subtotal), false, "subtotal"),
-        row("Shipping", shown(&order.shipping), false, "shipping"),
+        row("Shipping", postage(&order.shipping), false, "shipping"),
         row("Total", shown(&order.total), true, "total"),
     ]
 }
