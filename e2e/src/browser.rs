@@ -42,7 +42,7 @@ impl Window {
 pub struct Browser {
     driver: Child,
     /// Kept open: whoever writes into a closed pipe dies.
-    words: BufReader<ChildStdout>,
+    _words: BufReader<ChildStdout>,
     profile: tempfile::TempDir,
     agent: ureq::Agent,
     /// The address of the driver; then that of the session.
@@ -70,6 +70,28 @@ impl Refusal {
     }
 }
 
+/// How often a driver is started that finds no port.
+const ATTEMPTS: usize = 10;
+
+/// A driver on a port of its own choice; none when that was not free after all: it chooses by one protocol and then wants the same by another.
+fn driver() -> Option<(Child, BufReader<ChildStdout>, u16)> {
+    let mut driver = Command::new("chromedriver")
+        .arg("--port=0")
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("chromedriver starts; Debian has it in the package chromium-driver");
+    let mut words = BufReader::new(driver.stdout.take().expect("its output is piped"));
+    let port = words.by_ref().lines().map_while(Result::ok).find_map(|line| {
+        let (_, port) = line.split_once("started successfully on port ")?;
+        port.trim_end_matches('.').parse().ok()
+    });
+    if port.is_none() {
+        let _ = driver.wait();
+    }
+    Some((driver, words, port?))
+}
+
 impl Browser {
     /// Starts one.
     ///
@@ -78,25 +100,14 @@ impl Browser {
     #[track_caller]
     #[must_use]
     pub fn start(window: Window) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver starts; Debian has it in the package chromium-driver");
-        let words = BufReader::new(driver.stdout.take().expect("its output is piped"));
+        let (driver, words, port) = (0..ATTEMPTS).find_map(|_| driver()).expect("chromedriver says its port");
         let mut browser = Self {
             driver,
-            words,
+            _words: words,
             profile: tempfile::Builder::new().prefix("browser").tempdir().expect("a temporary folder"),
             agent: agent(),
-            address: String::new(),
+            address: format!("http://127.0.0.1:{port}"),
         };
-        let port = browser.words.by_ref().lines().map_while(Result::ok).find_map(|line| {
-            let (_, port) = line.split_once("started successfully on port ")?;
-            port.trim_end_matches('.').parse::<u16>().ok()
-        });
-        browser.address = format!("http://127.0.0.1:{}", port.expect("chromedriver says its port"));
         let session = browser.command("/session", &browser.capabilities(window));
         let session = session["sessionId"].as_str().expect("a session has a name");
         browser.address = format!("{}/session/{session}", browser.address);
@@ -125,6 +136,7 @@ impl Browser {
     pub fn resize(&self, window: Window) {
         let room = json!({ "width": window.width, "height": window.height, "deviceScaleFactor": 1, "mobile": false });
         self.command("/goog/cdp/execute", &json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": room }));
+        self.command("/goog/cdp/execute", &json!({ "cmd": "Emulation.setScrollbarsHidden", "params": { "hidden": true } }));
     }
 
     /// Goes to an address and waits until its page is loaded.

@@ -12,24 +12,39 @@ const SOCKETS_MAX: usize = 1000;
 /// Takes the TCP listeners that this process was passed, by name; empty when it was passed none, or when they are meant
 /// for another process (`LISTEN_PID`). Set to non-blocking. Call it once, first thing in `main`, before any thread runs:
 /// it removes `LISTEN_FDS` and `LISTEN_PID`, so that no child takes the sockets for its own.
+///
+/// # Errors
+/// A sentence that names the variable or the socket: not a number, too many, names that do not fit, or a descriptor that
+/// is not a listening TCP socket.
 pub fn take_listeners() -> Result<BTreeMap<String, TcpListener>, String> {
+    check_count(&std::env::var("LISTEN_FDS").unwrap_or_default())?;
     let names = std::env::var("LISTEN_FDNAMES").unwrap_or_default();
     let mut passed = listenfd::ListenFd::from_env();
-    let count = passed.len();
-    if count > SOCKETS_MAX {
-        return Err(format!("`LISTEN_FDS` says {count}, but at most {SOCKETS_MAX} sockets can be passed"));
-    }
     let mut listeners = BTreeMap::new();
-    for (index, name) in named(&names, count)?.into_iter().enumerate() {
-        let taken = passed.take_tcp_listener(index);
-        let listener = taken.map_err(|error| format!("the socket `{name}` in `LISTEN_FDS` cannot be used: {error}"))?;
-        let Some(listener) = listener else { continue };
+    for (index, name) in named(&names, passed.len())?.into_iter().enumerate() {
+        let wrong = |why: &dyn std::fmt::Display| {
+            format!("the socket `{name}`, which `LISTEN_FDS` passes, is not a listening TCP socket: {why}")
+        };
+        let Some(listener) = passed.take_tcp_listener(index).map_err(|error| wrong(&error))? else { continue };
+        if !rustix::net::sockopt::socket_acceptconn(&listener).map_err(|error| wrong(&error))? {
+            return Err(wrong(&"nobody called `listen` on it"));
+        }
         listener
             .set_nonblocking(true)
             .map_err(|error| format!("the socket `{name}` cannot be set to non-blocking: {error}"))?;
         listeners.insert(name, listener);
     }
     Ok(listeners)
+}
+
+/// `LISTEN_FDS` is unset, empty, or a count that is not too high.
+fn check_count(count: &str) -> Result<(), String> {
+    match count.parse::<usize>() {
+        _ if count.is_empty() => Ok(()),
+        Ok(number) if number <= SOCKETS_MAX => Ok(()),
+        Ok(_) => Err(format!("`LISTEN_FDS` says {count}, but at most {SOCKETS_MAX} sockets can be passed")),
+        Err(_) => Err(format!("`LISTEN_FDS` says `{count}`, which is no number of sockets")),
+    }
 }
 
 /// One name for each of `count` sockets, from `LISTEN_FDNAMES`.
@@ -51,7 +66,7 @@ fn named(names: &str, count: usize) -> Result<Vec<String>, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::named;
+    use super::{check_count, named};
 
     #[test]
     fn names_go_with_sockets() {
@@ -61,5 +76,15 @@ mod tests {
         assert_eq!(named("public", 0).unwrap(), Vec::<String>::new(), "meant for another process");
         assert!(named("public", 2).unwrap_err().contains("names 1 sockets"));
         assert!(named("public:public", 2).unwrap_err().contains("two sockets `public`"));
+    }
+
+    #[test]
+    fn the_count_is_a_number_within_the_limit() {
+        for fine in ["", "0", "1000"] {
+            check_count(fine).unwrap();
+        }
+        for wrong in ["1001", "-1", "x", "99999999999999999999"] {
+            assert!(check_count(wrong).unwrap_err().contains("`LISTEN_FDS` says"));
+        }
     }
 }

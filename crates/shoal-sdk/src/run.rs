@@ -5,9 +5,11 @@ use crate::client::Directory;
 use crate::serve::listen::Listening;
 use crate::variables::Variables;
 use crate::{Environment, Service, Shutdown, StartError};
-use shoal_discovery::Health;
+use shoal_discovery::{Health, sockets};
 use shoal_model::ServiceName;
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::net::TcpListener;
 use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
@@ -20,7 +22,8 @@ const LEAVE_MAX: Duration = Duration::from_secs(1);
 ///
 /// Captures the environment once, starts the health socket, builds the service, listens (on a passed socket, else on
 /// `PORT`), and reports ready. When asked to stop it finishes what is in flight, tells the background tasks, and returns;
-/// asked a second time it exits at once. One thread runs everything; see [`heavy`](crate::heavy()).
+/// asked a second time it exits at once. One thread runs everything; see [`heavy`](crate::heavy()). Call it before any other
+/// thread runs: it takes `LISTEN_FDS` and `LISTEN_PID` out of the environment.
 pub fn run<F, Built>(service: F) -> ExitCode
 where
     F: FnOnce(Environment) -> Built,
@@ -32,8 +35,9 @@ where
     let program = std::env::args_os().next().map(std::path::PathBuf::from);
     let program = program.as_deref().and_then(std::path::Path::file_name);
     let program = program.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let passed = sockets::take_listeners();
     start_log(&variables);
-    match run_captured(&variables, &program, service) {
+    match run_captured(&variables, passed, &program, service) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
@@ -59,28 +63,36 @@ fn start_log(variables: &Variables) {
     }
 }
 
-fn run_captured<F, Built>(variables: &Variables, program: &str, service: F) -> Result<(), StartError>
+/// The sockets that were passed, by name, or why they cannot be taken.
+type Passed = Result<BTreeMap<String, TcpListener>, String>;
+
+fn run_captured<F, Built>(variables: &Variables, passed: Passed, program: &str, service: F) -> Result<(), StartError>
 where
     F: FnOnce(Environment) -> Built,
     Built: Future<Output = Result<Service, StartError>>,
 {
+    let listening = Listening::decide(variables, passed.map_err(StartError::new)?)?;
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads((2 * cores).max(4))
         .build()
         .map_err(|error| StartError::new("cannot start the event loop").because(error))?;
-    let result = runtime.block_on(live(variables, program, service));
+    let result = runtime.block_on(live(variables, listening, program, service));
     runtime.shutdown_timeout(LEAVE_MAX);
     result
 }
 
-async fn live<F, Built>(variables: &Variables, program: &str, service: F) -> Result<(), StartError>
+async fn live<F, Built>(
+    variables: &Variables,
+    listening: Listening,
+    program: &str,
+    service: F,
+) -> Result<(), StartError>
 where
     F: FnOnce(Environment) -> Built,
     Built: Future<Output = Result<Service, StartError>>,
 {
-    let listening = Listening::decide(variables, std::process::id())?;
     let name = service_name(variables, program)?;
     let health = start_health(variables)?;
     let stop = Shutdown::new();

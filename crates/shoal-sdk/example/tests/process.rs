@@ -167,8 +167,9 @@ fn what_stops_it_from_starting_is_one_clear_sentence() {
     let folder = folder();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let cases: [(&[(&str, &str)], &str); 6] = [
+    let cases: [(&[(&str, &str)], &str); 7] = [
         (&[], "nothing says where to listen"),
+        (&[("LISTEN_FDS", "x"), ("PORT", "0")], "`LISTEN_FDS` says `x`, which is no number of sockets"),
         (&[("PORT", port.as_str())], "cannot listen on 127.0.0.1:"),
         (
             &[("PORT", "0"), ("SHOAL_SETTINGS", r#"{"greeting":[]}"#)],
@@ -187,15 +188,34 @@ fn what_stops_it_from_starting_is_one_clear_sentence() {
     }
 }
 
-#[test]
-fn a_passed_descriptor_that_is_no_listener_is_named() {
-    let folder = folder();
-    let mut command = command("sh", folder.path());
-    command.args(["-c", r#"LISTEN_PID=$$ exec "$0" 3</dev/null"#, PROGRAM]).env("LISTEN_FDS", "1");
+/// What the example says on its end, started with this as descriptor 3.
+fn refused(folder: &Path, descriptor: OwnedFd, variables: &[(&str, &str)]) -> String {
+    let mut command = command("sh", folder);
+    command
+        .args(["-c", r#"LISTEN_PID=$$ exec "$0" 3<&0 </dev/null"#, PROGRAM])
+        .env("LISTEN_FDS", "1")
+        .envs(variables.iter().copied())
+        .stdin(Stdio::from(descriptor));
     let output = command.output().unwrap();
     let log = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{log}");
-    assert!(log.contains("descriptor 3") && log.contains("is not a socket"), "{log}");
+    log
+}
+
+#[test]
+fn a_passed_descriptor_that_is_no_listener_is_named() {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    let folder = folder();
+    let file = OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+    let silent = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    let datagrams = OwnedFd::from(std::net::UdpSocket::bind("127.0.0.1:0").unwrap());
+    for descriptor in [file, silent, datagrams] {
+        let log = refused(folder.path(), descriptor, &[]);
+        assert!(log.contains("the socket `http`") && log.contains("is not a listening TCP socket"), "{log}");
+    }
+    let listener = OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+    let log = refused(folder.path(), listener, &[("LISTEN_FDNAMES", "a:b")]);
+    assert!(log.contains("`LISTEN_FDNAMES` names 2 sockets"), "{log}");
 }
 
 /// The bytes of a section of an ELF file of 64 bits.

@@ -107,8 +107,8 @@ impl Driver {
         opening.await.map_err(|_| Error::unavailable("The checkout is stopping: please try again."))?
     }
 
-    /// Drives a saga to its end in a task of its own. The receiver hears of it once it is decided: confirmed or
-    /// refused; clearing the basket and giving back what was held goes on after that.
+    /// Drives a saga to its end in a task of its own. The receiver hears of it once it is decided: refused, or confirmed
+    /// and the basket tried to be cleared; what is left to clear or to give back goes on after that.
     fn start(&self, saga: Saga, card: CardInput) -> oneshot::Receiver<Box<Saga>> {
         let (decided, receiver) = oneshot::channel();
         let runs = self.running.enter(&saga.order_id);
@@ -145,7 +145,9 @@ impl Driver {
             if !needs_card(saga.state, &card) {
                 card = CardInput::default();
             }
-            if saga.state.is_confirmed() || saga.state.is_refused() {
+            // The basket is tried once before the shopper is told, so that the next page shows it cleared.
+            let is_told = saga.state.is_refused() || saga.state.is_confirmed() && (stays || saga.state.is_finished());
+            if is_told {
                 // Nobody listens any more when the request's time was up; Status tells.
                 drop(decided.take().map(|decided| decided.send(Box::new(saga.clone()))));
             }
