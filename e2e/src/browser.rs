@@ -136,7 +136,10 @@ impl Browser {
     pub fn resize(&self, window: Window) {
         let room = json!({ "width": window.width, "height": window.height, "deviceScaleFactor": 1, "mobile": false });
         self.command("/goog/cdp/execute", &json!({ "cmd": "Emulation.setDeviceMetricsOverride", "params": room }));
-        self.command("/goog/cdp/execute", &json!({ "cmd": "Emulation.setScrollbarsHidden", "params": { "hidden": true } }));
+        self.command(
+            "/goog/cdp/execute",
+            &json!({ "cmd": "Emulation.setScrollbarsHidden", "params": { "hidden": true } }),
+        );
     }
 
     /// Goes to an address and waits until its page is loaded.

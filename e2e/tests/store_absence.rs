@@ -1,8 +1,12 @@
 //! Each service behind the pages goes away once: the pages still answer, and say what the shopper misses.
 
 use shoal_e2e::{Application, BACKENDS, Page, SharedStore, Shopper, eventually};
+use std::sync::{Mutex, PoisonError};
 
 static STORE: SharedStore = SharedStore::new();
+
+/// Whoever takes a service away holds this: the tests share one store.
+static TURN: Mutex<()> = Mutex::new(());
 
 const GOOD_CARD: &str = "4242 4242 4242 4242";
 const PRODUCT: &str = "moor-wool-blanket";
@@ -81,14 +85,23 @@ fn regular(store: &Application, email: &str) -> (Shopper, String) {
     (shopper, order)
 }
 
+/// Captured and held so far, as the ledger says it.
+#[track_caller]
+fn charged(store: &Application) -> String {
+    store.shoal(&["call", "payment.v1.Payment/Audit", "{}"]).succeeded().stdout
+}
+
 /// A page in which a notice stands that says something is missing. All well means: none of them on any page.
 fn mentions_absence(page: &Page) -> bool {
-    page.body.contains("class=\"notice caution\"") || page.body.contains("unavailable") || page.body.contains("is closed")
+    page.body.contains("class=\"notice caution\"")
+        || page.body.contains("unavailable")
+        || page.body.contains("is closed")
 }
 
 #[test]
 fn every_page_answers_while_any_one_service_is_away() {
     let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let (mut shopper, order) = regular(&store, "regular@example.org");
     for service in BACKENDS {
         let replicas = wanted(&store, service);
@@ -113,7 +126,8 @@ fn every_page_answers_while_any_one_service_is_away() {
 
 #[test]
 fn a_guest_shops_while_accounts_mail_and_shipping_are_away() {
-    let store = SharedStore::new().running();
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for service in ["customer", "notify", "shipping"] {
         take_away(&store, service);
     }
@@ -132,7 +146,8 @@ fn a_guest_shops_while_accounts_mail_and_shipping_are_away() {
 
 #[test]
 fn an_order_waits_for_the_bank_and_is_charged_once() {
-    let store = SharedStore::new().running();
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     take_away(&store, "payment");
     let mut guest = Shopper::new(&store);
     guest.add(PRODUCT, 1);
@@ -147,20 +162,20 @@ fn an_order_waits_for_the_bank_and_is_charged_once() {
     });
     let order = order_number(&placed);
     let audit = store.shoal(&["call", "payment.v1.Payment/Audit", &format!("{{\"orderId\":\"{order}\"}}")]).succeeded();
-    assert!(audit.stdout.contains("\"captures\": \"1\""), "{audit:?}");
+    assert_eq!(audit.stdout.matches("\"account\": \"store\"").count(), 1, "{audit:?}");
 }
 
 #[test]
 fn nothing_is_charged_while_nobody_knows_the_stock() {
-    let store = SharedStore::new().running();
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     take_away(&store, "inventory");
+    let before = charged(&store);
     let mut guest = Shopper::new(&store);
     guest.add(PRODUCT, 1);
     let _ = guest.deliver("patient@example.org");
     let page = guest.pay(GOOD_CARD);
     assert!(!page.body.contains("Thank you for your order"), "{page:?}");
-    let audit = store.shoal(&["call", "payment.v1.Payment/Audit", "{}"]).succeeded();
-    assert!(!audit.stdout.contains("captures") && !audit.stdout.contains("held"), "{audit:?}");
+    assert_eq!(charged(&store), before);
     bring_back(&store, "inventory", 1);
-    assert_eq!(guest.get("/").status, 200);
 }

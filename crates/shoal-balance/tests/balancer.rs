@@ -131,6 +131,24 @@ fn a_stuck_endpoint_gets_hardly_anything() {
 }
 
 #[test]
+fn what_an_endpoint_that_left_still_answers_is_counted_until_it_is_answered_or_back() {
+    let balancer = balancer(&[100]);
+    let (first, second) = (balancer.pick(1).unwrap(), balancer.pick(2).unwrap());
+    assert_eq!(balancer.leaving(), 0, "it has not left");
+    balancer.replace(&[endpoint(7, 100)]);
+    let elsewhere = balancer.pick(3).unwrap();
+    assert_eq!(balancer.leaving(), 2);
+    balancer.replace(&[endpoint(8, 100)]);
+    assert_eq!(balancer.leaving(), 3, "those that left earlier stay counted");
+    drop(first);
+    assert_eq!(balancer.leaving(), 2);
+    balancer.replace(&endpoints(&[50]));
+    assert_eq!((balancer.leaving(), pending(&balancer, 0)), (1, 1), "back, at another weight");
+    drop((second, elsewhere));
+    assert_eq!(balancer.leaving(), 0);
+}
+
+#[test]
 fn a_failed_replica_can_be_avoided() {
     let balancer = balancer(&[100, 0]);
     let first = balancer.pick(3).unwrap();
@@ -211,5 +229,28 @@ proptest! {
         }
         held.clear();
         prop_assert!(balancer.pending().iter().all(|(_, count)| *count == 0));
+    }
+
+    // Holders acknowledge that an endpoint is gone when this says 0: it may never be too low, nor stay up for ever.
+    #[test]
+    fn leaving_counts_exactly_what_is_in_flight_at_endpoints_that_left(
+        turns in prop::collection::vec(
+            (prop::collection::btree_map(0..5u64, 0..200u32, 0..5), prop::collection::vec(any::<u64>(), 0..8), 0..8usize),
+            1..12,
+        ),
+    ) {
+        let balancer = Balancer::new();
+        let mut held: Vec<Pick> = Vec::new();
+        for (set, randoms, ended) in &turns {
+            let wanted: Vec<Endpoint> = set.iter().map(|(serial, weight)| endpoint(*serial, *weight)).collect();
+            balancer.replace(&wanted);
+            held.extend(randoms.iter().filter_map(|random| balancer.pick(*random)));
+            // The oldest end first, so that some of those at endpoints that left do.
+            held.drain(..(*ended).min(held.len()));
+            let gone = held.iter().filter(|pick| !set.contains_key(&serial(pick))).count();
+            prop_assert_eq!(balancer.leaving(), gone as u64);
+        }
+        held.clear();
+        prop_assert_eq!(balancer.leaving(), 0);
     }
 }

@@ -80,7 +80,8 @@ impl Follower {
         self.views.clone()
     }
 
-    /// This view is applied: no new request goes to an endpoint that it does not list. Sends the acknowledgements.
+    /// This view is applied: no new request goes to an endpoint that it does not list, and none that went there before is
+    /// still unanswered. Sends the acknowledgements, upon which such endpoints are told to stop.
     pub fn applied(&self, view: &View) {
         self.shared.holder().applied(view);
         self.shared.due.notify_one();

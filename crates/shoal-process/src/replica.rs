@@ -7,7 +7,7 @@ use crate::keeper::protocol::{Answer, Ask};
 use crate::launch::{self, Connection, Parts};
 use crate::probe::{self, Target};
 use crate::record::{Ended, Record};
-use crate::runtime::{Shared, application, clean_up};
+use crate::runtime::{Shared, application, clean_up, prune_logs};
 use crate::{clock, leftovers, lock, logs, sockets};
 use shoal_model::{ActionId, Exit, Observation, ReplicaLife, ReplicaName, Revision, Signal};
 use std::fs;
@@ -32,8 +32,6 @@ const RETRY_MOST: Duration = Duration::from_secs(1);
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 /// The log lines that an end is reported with.
 const LINES: usize = 20;
-/// The logs of ended replicas that are kept per service.
-const LOGS_KEPT: usize = 20;
 
 /// How a task begins.
 pub(crate) enum Begin {
@@ -142,6 +140,7 @@ impl Task {
         }
         self.tell(Ask::Forget).await;
         clean_up(&self.shared, &self.name);
+        prune_logs(&self.shared, &self.name.service);
     }
 
     async fn launch(&mut self, revision: &Revision) -> Result<(), String> {
@@ -381,25 +380,8 @@ fn prepare(shared: &Shared, name: &ReplicaName, settings: &shoal_model::LaunchSe
             None => std::thread::sleep(RETRY_FIRST),
         }
     };
-    prune_logs(shared, name);
     let sockets = sockets::open(settings, name, &shared.ports, &application(shared), &path)?;
     Ok(Prepared::Fresh(Parts { lock, sockets }))
-}
-
-/// Removes the oldest logs of replicas that are forgotten, so that a service that crashes all day does not fill the disk.
-fn prune_logs(shared: &Shared, name: &ReplicaName) {
-    let state = shared.folders.state();
-    let names = match logs::replicas(state, &name.service) {
-        Ok(names) => names,
-        Err(error) => return tracing::warn!(service = %name.service, %error, "failed to list logs"),
-    };
-    let ended: Vec<_> =
-        names.into_iter().filter(|other| other != name && !shared.folders.replica(other).exists()).collect();
-    for old in ended.iter().take(ended.len().saturating_sub(LOGS_KEPT)) {
-        let path = logs::path(state, old);
-        folders::remove_file(&logs::older(&path));
-        folders::remove_file(&path);
-    }
 }
 
 /// The keeper is dead: how its replica ended, after what was left of it has been killed.

@@ -8,8 +8,8 @@ use crate::ports::Ports;
 use crate::replica::{Begin, Command, Life, Task};
 use crate::reporter::Reporter;
 use crate::usage::{self, Usage};
-use crate::{identity, leftovers};
-use shoal_model::{Action, ActionId, ActionKind, Exit, Observation, ReplicaLife, ReplicaName};
+use crate::{identity, leftovers, logs};
+use shoal_model::{Action, ActionId, ActionKind, Exit, Observation, ReplicaLife, ReplicaName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
@@ -25,6 +25,8 @@ const ADOPT_TIMEOUT: Duration = Duration::from_secs(10);
 const END_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long processes without a keeper may take to vanish after they were killed.
 const KILL_TIMEOUT: Duration = Duration::from_secs(5);
+/// The logs of ended replicas that are kept per service.
+const LOGS_KEPT: usize = 10;
 /// The most action ids that are remembered.
 const ACTIONS_MAX: usize = 4096;
 
@@ -193,8 +195,12 @@ impl ProcessRuntime {
 
     fn forget_all(&self) -> Result<(), ProcessError> {
         let shared = &self.owner.shared;
-        for name in shared.folders.traces()? {
-            clean_up(shared, &name);
+        let names = shared.folders.traces()?;
+        for name in &names {
+            clean_up(shared, name);
+        }
+        for service in names.iter().map(|name| &name.service).collect::<BTreeSet<_>>() {
+            prune_logs(shared, service);
         }
         if let Err(error) = shared.ports.release_all(&application(shared)) {
             tracing::warn!(%error, "failed to give back ports");
@@ -260,5 +266,21 @@ pub(crate) fn clean_up(shared: &Shared, name: &ReplicaName) {
             tracing::warn!(path = %folder.display(), %error, "failed to remove a replica's folder");
         }
         _ => {}
+    }
+}
+
+/// Keeps only the newest logs of a service's ended replicas. Names are never used twice, so that without this a service
+/// that crashes all day would fill the disk. A replica has ended for good when nothing but its log is kept of it.
+pub(crate) fn prune_logs(shared: &Shared, service: &ServiceName) {
+    let state = shared.folders.state();
+    let names = match logs::replicas(state, service) {
+        Ok(names) => names,
+        Err(error) => return tracing::warn!(%service, %error, "failed to list logs"),
+    };
+    let ended: Vec<_> = names.into_iter().filter(|name| !shared.folders.replica(name).exists()).collect();
+    for old in ended.iter().take(ended.len().saturating_sub(LOGS_KEPT)) {
+        let path = logs::path(state, old);
+        folders::remove_file(&logs::older(&path));
+        folders::remove_file(&path);
     }
 }

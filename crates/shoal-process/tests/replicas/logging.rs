@@ -68,16 +68,31 @@ async fn long_lines_are_cut() {
 }
 
 #[tokio::test]
-async fn only_some_logs_of_ended_replicas_are_kept() {
+async fn only_the_newest_logs_of_ended_replicas_are_kept() {
     let mut stage = Stage::new().await;
-    for number in 1..=25 {
+    let state = stage.folder.path().join(".shoal");
+    let kept = |service: &str| -> Vec<u64> {
+        let replicas = logs::replicas(&state, &service.parse().unwrap()).unwrap();
+        replicas.iter().map(|replica| replica.serial).collect()
+    };
+    // The oldest of all, but it runs; and a neighbour with a longer name.
+    stage.start("web-1", revision(&["sh", "-c", "echo hello; exec sleep 1000"])).await;
+    stage.running("web-1").await;
+    std::fs::create_dir_all(state.join("logs/web-admin")).unwrap();
+    std::fs::write(state.join("logs/web-admin/web-admin-1.log"), "").unwrap();
+    crate::stage::until("it has a log", || stage.log("web-1").exists()).await;
+    for number in 2..=15 {
         let replica = format!("web-{number}");
         stage.start(&replica, revision(&["echo", "hello"])).await;
         stage.ended(&replica).await;
+        // A log that was moved aside goes with its other half.
+        std::fs::write(state.join(format!("logs/web/{replica}.log.1")), "").unwrap();
         stage.act(shoal_model::ActionKind::Forget { replica: replica.parse().unwrap() }).await;
         let folder = stage.record_path(&replica).parent().unwrap().to_owned();
         crate::stage::until("it is forgotten", || !folder.exists()).await;
     }
-    let left = logs::replicas(&stage.folder.path().join(".shoal"), &"web".parse().unwrap()).unwrap();
-    assert_eq!(left.iter().map(|replica| replica.serial).collect::<Vec<_>>(), (5..=25).collect::<Vec<_>>());
+    let expected: Vec<u64> = [1].into_iter().chain(6..=15).collect();
+    crate::stage::until("the oldest are gone", || kept("web") == expected).await;
+    assert_eq!(std::fs::read_dir(state.join("logs/web")).unwrap().count(), 1 + 2 * 10);
+    assert_eq!(kept("web-admin"), [1]);
 }

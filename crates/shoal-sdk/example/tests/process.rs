@@ -5,6 +5,7 @@ mod running;
 
 use running::{http1, rest, send};
 use rustix::process::{Pid, Signal, kill_process};
+use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::Path;
@@ -255,19 +256,31 @@ fn the_executable_tells_what_it_serves_and_calls() {
     }
 }
 
+/// The Python to test with: the one that the whole test run installed, else the machine's, should it have what is needed.
+fn python() -> Option<OsString> {
+    let given = std::env::var_os("SHOAL_TEST_PYTHON").filter(|path| !path.is_empty());
+    let must = given.is_some() || std::env::var_os("CI").is_some_and(|value| value == "true");
+    let python = given.unwrap_or_else(|| "python3".into());
+    let probe = Command::new(&python).args(["-c", "import grpc, grpc_reflection"]).output();
+    if probe.as_ref().is_ok_and(|output| output.status.success()) {
+        return Some(python);
+    }
+    assert!(!must, "{} cannot import grpcio and grpcio-reflection: {probe:?}", python.display());
+    None
+}
+
 #[tokio::test]
 async fn python_speaks_to_it() {
-    let probe = Command::new("python3").args(["-c", "import grpc, grpc_reflection"]).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        // The whole test run installs them; a run of this crate alone may do without.
+    let Some(python) = python() else {
+        // A run of this crate alone may do without; `cargo xtask test` installs them.
         eprintln!("not tested: python3 has no grpcio and grpcio-reflection");
         return;
-    }
+    };
     let folder = folder();
     let (process, address) = start_passed(folder.path(), |_| {});
     ready(folder.path()).await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/grpcio_client.py");
-    let output = Command::new("python3").args([script, &address.to_string()]).output().unwrap();
+    let output = Command::new(python).args([script, &address.to_string()]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     process.signal(Signal::TERM);
     assert!(process.output().status.success());

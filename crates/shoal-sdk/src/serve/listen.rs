@@ -65,7 +65,8 @@ mod tests {
         let pairs = pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let bind = |name: &&str| ((*name).to_owned(), TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap());
         let passed: BTreeMap<String, TcpListener> = names.iter().map(bind).collect();
-        let addresses: Vec<_> = passed.iter().map(|(name, socket)| (name.clone(), socket.local_addr().unwrap())).collect();
+        let addresses: Vec<_> =
+            passed.iter().map(|(name, socket)| (name.clone(), socket.local_addr().unwrap())).collect();
         match Listening::decide(&Variables::new(pairs), passed) {
             Ok(Listening::Port(port)) => Ok(port.to_string()),
             Ok(Listening::Passed(socket)) => {
