@@ -17,6 +17,6 @@ pub use browser::{Browser, Window};
 pub use hello::hello;
 pub use page::{Page, get, send};
 pub use processes::{alive, kill, pause, pids_with_variable, resume};
-pub use shopper::Shopper;
+pub use shopper::{Form, Shopper};
 pub use store::{BACKENDS, SharedStore, store};
 pub use wait::{PATIENCE, eventually};

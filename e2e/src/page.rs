@@ -19,6 +19,14 @@ impl Page {
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
+
+    /// The number of the order, when this is the store's page of one that was placed.
+    #[must_use]
+    pub fn order(&self) -> Option<String> {
+        let thanks = self.body.contains("Thank you for your order");
+        let number = self.body.split("data-test=\"order-number\">").nth(1)?.split('<').next()?;
+        thanks.then(|| number.to_owned())
+    }
 }
 
 /// Gets a page; `Err` when nobody answered at all.

@@ -7,6 +7,9 @@ use std::collections::BTreeMap;
 /// Redirects that are followed one after another at most.
 const REDIRECTS_MAX: usize = 5;
 
+/// The fields of a form.
+pub type Form = BTreeMap<String, String>;
+
 /// Somebody who shops by plain HTTP.
 #[derive(Clone)]
 pub struct Shopper {
@@ -24,6 +27,15 @@ impl Shopper {
     #[must_use]
     pub fn new(application: &Application) -> Self {
         Self { address: application.address(), agent: agent(), cookies: BTreeMap::new() }
+    }
+
+    /// Goes on, with the same cookies, where the application listens now.
+    ///
+    /// # Panics
+    /// When it has no gateway.
+    #[track_caller]
+    pub fn moves_to(&mut self, application: &Application) {
+        self.address = application.address();
     }
 
     /// Gets a page, and where it redirects, the page it leads to.
@@ -46,19 +58,36 @@ impl Shopper {
         page
     }
 
+    /// The form of the page at `path` that goes to `action`: its fields, with what the page put there.
+    ///
+    /// # Panics
+    /// When there is no such form.
+    #[track_caller]
+    pub fn form(&mut self, path: &str, action: &str) -> Form {
+        let page = self.get(path);
+        form(&page.body, action).unwrap_or_else(|| panic!("{path} has no form to {action}: {page:?}"))
+    }
+
+    /// Sends a form, and shows the page that this leads to.
+    ///
+    /// # Panics
+    /// When nobody answers.
+    #[track_caller]
+    pub fn post(&mut self, action: &str, form: &Form) -> Page {
+        let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let answer = self.send(action, Some(&pairs.join("&"))).expect("the gateway answers");
+        self.follow(answer).expect("the gateway answers")
+    }
+
     /// Fills in the form of the page at `path` that goes to `action`, and sends it. Fields that are not named keep what the page put there.
     ///
     /// # Panics
     /// When there is no such form, or nobody answers.
     #[track_caller]
     pub fn submit(&mut self, path: &str, action: &str, fields: &[(&str, &str)]) -> Page {
-        let page = self.get(path);
-        let mut form = form(&page.body, action).unwrap_or_else(|| panic!("{path} has no form to {action}: {page:?}"));
+        let mut form = self.form(path, action);
         form.extend(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let pairs: Vec<String> =
-            form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
-        let answer = self.send(action, Some(&pairs.join("&"))).expect("the gateway answers");
-        self.follow(answer).expect("the gateway answers")
+        self.post(action, &form)
     }
 
     /// Opens an account and signs in.
@@ -110,6 +139,16 @@ impl Shopper {
         self.submit("/checkout/pay", "/checkout/pay", &[("card", card)])
     }
 
+    /// Pays with a card that is good. Answers the number of the order.
+    ///
+    /// # Panics
+    /// When the order is not placed.
+    #[track_caller]
+    pub fn buy(&mut self) -> String {
+        let page = self.pay("4242 4242 4242 4242");
+        page.order().unwrap_or_else(|| panic!("the order is not placed: {page:?}"))
+    }
+
     fn send(&mut self, path: &str, form: Option<&str>) -> Result<Page, String> {
         let url = format!("{}{path}", self.address);
         let cookies: Vec<String> = self.cookies.iter().map(|(name, value)| format!("{name}={value}")).collect();
@@ -137,7 +176,7 @@ impl Shopper {
 }
 
 /// The fields of the first form that goes to `action`, with what the page put there.
-fn form(html: &str, action: &str) -> Option<BTreeMap<String, String>> {
+fn form(html: &str, action: &str) -> Option<Form> {
     let start = html.find(&format!("action=\"{action}\""))?;
     let form = html[start..].split("</form>").next()?;
     let inputs = form.split("<input ").skip(1).filter_map(|input| {

@@ -5,8 +5,12 @@ use shoal_e2e::{Application, BACKENDS, SharedStore, Shopper, alive, eventually, 
 use std::collections::BTreeMap;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 static STORE: SharedStore = SharedStore::new();
+
+/// Whoever uses the store holds this: the tests share one, and most of them move its parts.
+static TURN: Mutex<()> = Mutex::new(());
 
 /// Requests that each of the visitors makes at least, and at most.
 const REQUESTS_MIN: usize = 75;
@@ -25,6 +29,7 @@ fn replica(store: &Application, service: &str) -> String {
 #[test]
 fn a_service_is_called_by_command_by_http_and_by_grpc() {
     let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let output = store.shoal(&["call", "catalogue.v1.Catalogue/Search", "{\"query\":\"mug\"}"]).succeeded();
     let answer: Value = serde_json::from_str(&output.stdout).expect("an answer is JSON");
     let products = answer["products"].as_array().cloned().unwrap_or_default();
@@ -66,6 +71,7 @@ fn calls(store: &Application, caller: &str, callee: &str) -> u64 {
 #[test]
 fn status_counts_who_calls_whom() {
     let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let mut shopper = Shopper::new(&store);
     let callees = ["basket", "catalogue", "inventory"];
     let before = callees.map(|callee| calls(&store, "storefront", callee));
@@ -93,11 +99,17 @@ fn fault(shopper: &mut Shopper, path: &str) -> Option<String> {
     }
 }
 
-/// Four visitors look around while `work` is done; answers what went wrong for them.
-fn meanwhile(store: &Application, paths: &[&str], work: impl FnOnce()) -> Vec<String> {
+/// Four visitors look around while `work` is done; answers what `fault` found for them.
+fn meanwhile(
+    store: &Application,
+    paths: &[&str],
+    fault: impl Fn(&mut Shopper, &str) -> Option<String> + Sync,
+    work: impl FnOnce(),
+) -> Vec<String> {
     let done = AtomicBool::new(false);
+    let newcomer = Shopper::new(store);
     let visitor = || {
-        let mut shopper = Shopper::new(store);
+        let mut shopper = newcomer.clone();
         let mut faults = Vec::new();
         for (count, path) in paths.iter().cycle().take(REQUESTS_MAX).enumerate() {
             if count >= REQUESTS_MIN && done.load(Ordering::Relaxed) {
@@ -121,8 +133,9 @@ const BROWSING: [&str; 4] = ["/", "/product/tide-mug", "/search?q=mug", "/produc
 
 #[test]
 fn scaling_the_catalogue_fails_no_page() {
-    let store = SharedStore::new().running();
-    let faults = meanwhile(&store, &BROWSING, || {
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let faults = meanwhile(&store, &BROWSING, fault, || {
         for (wish, count) in [("catalogue=4", 4), ("catalogue=1", 1), ("catalogue=2", 2)] {
             let _ = store.shoal(&["scale", wish]).succeeded();
             store.until_ready("catalogue", count);
@@ -139,10 +152,11 @@ fn pids(store: &Application) -> BTreeMap<&'static str, Vec<u32>> {
 
 #[test]
 fn restarting_everything_fails_no_page() {
-    let store = SharedStore::new().running();
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = pids(&store);
     let paths = [&BROWSING[..], &["/basket"]].concat();
-    let faults = meanwhile(&store, &paths, || {
+    let faults = meanwhile(&store, &paths, fault, || {
         let _ = store.shoal(&["restart"]).succeeded();
         eventually("every replica is new", || {
             let after = pids(&store);
@@ -159,11 +173,12 @@ fn restarting_everything_fails_no_page() {
 
 #[test]
 fn pages_go_on_without_the_supervisor_and_the_next_adopts_all() {
-    let store = SharedStore::new().running();
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let before = pids(&store);
     let gateway = store.pids("gateway");
     let supervisor = store.supervisor();
-    let faults = meanwhile(&store, &BROWSING, || {
+    let faults = meanwhile(&store, &BROWSING, fault, || {
         kill(supervisor);
         eventually("the supervisor is gone", || (!alive(supervisor)).then_some(()));
         store.up();
@@ -174,4 +189,49 @@ fn pages_go_on_without_the_supervisor_and_the_next_adopts_all() {
     assert_eq!(store.pids("gateway"), gateway);
     let mut shopper = Shopper::new(&store);
     shopper.add("tide-mug", 1);
+}
+
+/// What is wrong with a page: nobody answered, or it is not whole. It may say that something is missing.
+fn breakdown(shopper: &mut Shopper, path: &str) -> Option<String> {
+    fault(shopper, path).filter(|fault| !fault.contains(": says "))
+}
+
+#[test]
+fn a_crash_of_every_service_behind_the_pages_fails_no_page() {
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let before = pids(&store);
+    let paths = [&BROWSING[..], &["/basket", "/mail"]].concat();
+    let faults = meanwhile(&store, &paths, breakdown, || {
+        for pid in BACKENDS.iter().flat_map(|service| &before[service]) {
+            kill(*pid);
+        }
+        for service in BACKENDS {
+            store.until_ready(service, before[service].len());
+        }
+    });
+    assert_eq!(faults, Vec::<String>::new());
+    let mut shopper = Shopper::new(&store);
+    for path in paths {
+        eventually(&format!("{path} is whole again"), || fault(&mut shopper, path).is_none().then_some(()));
+    }
+}
+
+#[test]
+fn what_was_bought_is_remembered_over_night() {
+    let store = STORE.running();
+    let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut shopper = Shopper::new(&store);
+    shopper.register("early.bird@example.org");
+    shopper.add("tide-mug", 1);
+    let _ = shopper.deliver("early.bird@example.org");
+    let order = shopper.buy();
+    shopper.add("tide-mug", 2);
+    store.down();
+    store.up();
+    shopper.moves_to(&store);
+    assert!(shopper.get("/account").body.contains(&order), "the session and the order history are still there");
+    assert_eq!(shopper.get(&format!("/orders/{order}")).order(), Some(order));
+    let basket = shopper.get("/basket").body;
+    assert!(basket.contains("data-product=\"tide-mug\"") && basket.contains("value=\"2\""), "{basket}");
 }

@@ -25,7 +25,8 @@ impl Application {
             Some(folder) => folder.to_path_buf(),
             None => nearest()?,
         };
-        if !folder.join("shoal.toml").is_file() {
+        // One that ran can be stopped and looked at even when its manifest is gone.
+        if !folder.join("shoal.toml").is_file() && !folder.join(".shoal/lock").is_file() {
             return Err(Failure::new(format!(
                 "{} holds no shoal.toml; name the folder of an application, or make one with `shoal new`",
                 folder.display()
@@ -35,6 +36,11 @@ impl Application {
         let folders = Folders::of(&folder, base.as_deref())
             .map_err(|error| Failure::because("the application cannot be used", error))?;
         Ok(Self { folders })
+    }
+
+    /// What a verb takes to find this application from anywhere.
+    pub fn in_folder(&self) -> String {
+        format!("--in {}", self.folders.application.display())
     }
 
     /// As [`find`](Self::find), from a verb's arguments.

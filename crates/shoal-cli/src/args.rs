@@ -129,3 +129,25 @@ pub struct Logs {
     #[arg(long)]
     pub json: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_out_of_bounds_is_refused() {
+        let parse = |words: &[&str]| Arguments::try_parse_from(std::iter::once(&"shoal").chain(words));
+        for good in [&["up"][..], &["up", "-d", "dir"], &["logs", "-f", "-n", "0", "a"], &["scale", "a=1", "b=2"]] {
+            assert!(parse(good).is_ok(), "{good:?}");
+        }
+        for bad in [&["logs", "-n", "10001"][..], &["scale"], &["logs", "-n", "-1"], &["completions", "sh"], &["fly"]] {
+            assert!(parse(bad).is_err(), "{bad:?}");
+        }
+    }
+}

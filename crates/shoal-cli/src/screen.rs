@@ -2,7 +2,41 @@
 
 use crate::failure::Failure;
 use serde::Serialize;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal, Write};
+
+/// The exit status when standard output was closed: as a shell reports it of others.
+const UNHEARD: i32 = 141;
+
+/// Prints a line to standard output. Ends the command, as it does others, when nobody reads any more (`shoal logs | head`).
+#[macro_export]
+macro_rules! say {
+    ($($words:tt)*) => { $crate::screen::line(format_args!($($words)*)) };
+}
+
+/// What [`say!`] does.
+pub fn line(words: std::fmt::Arguments<'_>) {
+    let mut out = anstream::stdout().lock();
+    if let Err(error) = writeln!(out, "{words}").and_then(|()| out.flush()) {
+        unheard(&error);
+    }
+}
+
+/// Ends the command when what it has to say cannot be written: quietly when nobody reads any more.
+fn unheard(error: &io::Error) -> ! {
+    if error.kind() != io::ErrorKind::BrokenPipe {
+        // Nothing is left to do if this cannot be written either.
+        let _ = writeln!(anstream::stderr(), "error: standard output cannot be written: {error}");
+    }
+    std::process::exit(UNHEARD);
+}
+
+/// Prints text as it is to standard output.
+pub fn raw(text: &[u8]) {
+    let mut out = io::stdout().lock();
+    if let Err(error) = out.write_all(text).and_then(|()| out.flush()) {
+        unheard(&error);
+    }
+}
 
 /// Prints a value as indented JSON.
 ///
@@ -10,7 +44,7 @@ use std::io::IsTerminal;
 /// When it cannot be encoded.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::because("failed to print JSON", error))?;
-    anstream::println!("{text}");
+    crate::say!("{text}");
     Ok(())
 }
 

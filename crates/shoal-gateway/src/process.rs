@@ -26,13 +26,7 @@ pub fn main() -> ExitCode {
     match run() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let mut sentence = error.to_string();
-            let mut cause = error.source();
-            while let Some(inner) = cause {
-                sentence.push_str(&format!(": {inner}"));
-                cause = inner.source();
-            }
-            tracing::error!("{sentence}");
+            tracing::error!("{}", shoal_model::with_causes(&*error));
             ExitCode::FAILURE
         }
     }

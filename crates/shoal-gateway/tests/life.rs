@@ -102,16 +102,20 @@ async fn under_load_no_request_reaches_a_replica_after_it_was_acknowledged_as_go
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_request_under_way_survives_its_replicas_leaving_the_routes() {
+async fn a_replica_is_acknowledged_as_gone_once_what_was_sent_to_it_is_answered() {
     let mut stage = Stage::new(everything_to("storefront")).await;
     let (replica, came, go) = waiting("storefront-1").await;
     stage.serve("storefront", &[&replica]).await;
     let address = stage.address;
     let asking = tokio::spawn(async move { client(address).await.send_request(get("/")).await.unwrap() });
     came.acquire().await.unwrap().forget();
-    stage.serve("storefront", &[]).await;
+    let generation = stage.publish("storefront", &[]);
+    until("no new request goes there", async || stage.get("/").await.status == 503).await;
+    let early = tokio::time::timeout(Duration::from_millis(200), stage.acknowledged("storefront", generation)).await;
+    assert!(early.is_err(), "acknowledged while its request was under way");
     go.add_permits(1);
     assert_eq!(Answer::of(asking.await.unwrap()).await.body, "finished");
+    stage.acknowledged("storefront", generation).await;
 }
 
 /// A listener that nobody accepts from, with a full queue: connecting to it takes for ever.

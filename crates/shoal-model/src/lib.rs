@@ -7,6 +7,7 @@
 //! Never: depends on anything but serde; reads a clock, a file or a socket.
 
 mod application;
+mod causes;
 mod endpoint;
 mod names;
 mod probe;
@@ -15,6 +16,7 @@ mod seam;
 mod time;
 
 pub use application::{Application, Database, Gateway, Listen, Replicas, Route, Run, Service, Source, Tls};
+pub use causes::with_causes;
 pub use endpoint::{Address, Endpoint, Generation};
 pub use names::{NameError, ReplicaName, RevisionId, ServiceName};
 pub use probe::{ProbeCheck, ProbeKind, ProbeSettings, Probes};

@@ -253,7 +253,7 @@ pub(crate) fn application(shared: &Shared) -> String {
     shared.folders.state().display().to_string()
 }
 
-/// Removes what is kept of a replica that has ended; its log stays.
+/// Removes what is kept of a replica that has ended; its log is left to [`prune_logs`].
 pub(crate) fn clean_up(shared: &Shared, name: &ReplicaName) {
     folders::remove_file(&shared.folders.keeper_socket(name));
     folders::remove_file(&shared.folders.health_socket(name));

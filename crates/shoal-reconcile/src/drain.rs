@@ -13,6 +13,20 @@ const KILL_AGAIN_AFTER: Duration = Duration::from_secs(5);
 /// After so many kills of something that was never ours, or never seen, it is taken for gone.
 const KILLS_MOST: u32 = 3;
 const DRAIN_DEFAULT: Duration = Duration::from_secs(10);
+/// How long is waited for the requests of one that does not answer: only so that those who call it know that it left.
+const UNRESPONSIVE_PATIENCE: Duration = Duration::from_secs(1);
+/// How long one that does not answer gets to exit by itself.
+const UNRESPONSIVE_GRACE: Duration = Duration::from_secs(5);
+
+/// How long after it left the routes a replica is told to exit, whatever is still on its way to it.
+pub(crate) fn patience(ending: Option<&Ending>) -> Duration {
+    if ending == Some(&Ending::Unresponsive) { UNRESPONSIVE_PATIENCE } else { ACKNOWLEDGED_WITHIN }
+}
+
+/// How long after it was told to exit a replica is killed.
+pub(crate) fn grace(ending: Option<&Ending>, drain_timeout: Duration) -> Duration {
+    if ending == Some(&Ending::Unresponsive) { drain_timeout.min(UNRESPONSIVE_GRACE) } else { drain_timeout }
+}
 
 /// Takes what was killed often enough, and was never ours or never seen, for gone. Before anything is decided, because
 /// it may hold a place that its successor needs.
@@ -65,12 +79,16 @@ fn leave_routes(
     if matches!(replica.ending, Some(Ending::NeverStarted | Ending::Leftover)) {
         // Nobody was ever sent there.
         kill(name, replica, outcome);
-    } else if routes.is_behind(replica.left, outcome.now) {
-        replica.enter(Phase::Terminating { deadline: outcome.now.after(drain_timeout) }, outcome.now);
+        return;
+    }
+    let overdue_at = replica.left.map(|left| left.at.after(patience(replica.ending.as_ref())));
+    if routes.is_behind(replica.left, outcome.now) || overdue_at.is_some_and(|at| outcome.now >= at) {
+        let deadline = outcome.now.after(grace(replica.ending.as_ref(), drain_timeout));
+        replica.enter(Phase::Terminating { deadline }, outcome.now);
         replica.issued.signal =
             Some(outcome.act(ActionKind::Signal { replica: name.clone(), signal: Signal::Terminate }));
-    } else if let Some(left) = replica.left {
-        outcome.wake(left.at.after(ACKNOWLEDGED_WITHIN));
+    } else if let Some(at) = overdue_at {
+        outcome.wake(at);
     }
 }
 

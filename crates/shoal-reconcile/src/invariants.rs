@@ -1,6 +1,8 @@
 //! What must hold whatever happens: a second pair of eyes on every step, shared by tests, simulations and whoever wants
 //! to check a running server. Never used to decide anything.
 
+use crate::drain::{grace, patience};
+use crate::routes::ACKNOWLEDGED_WITHIN;
 use crate::state::{Ending, Phase, Replica, State, named};
 use crate::step::Step;
 use shoal_model::{
@@ -66,7 +68,7 @@ impl Invariants {
                 ActionKind::Publish { service, generation, endpoints } => {
                     self.check_publish(service, *generation, endpoints, &step.state, now, &mut found);
                 }
-                ActionKind::Signal { replica, .. } => self.check_signal(replica, now, &mut found),
+                ActionKind::Signal { replica, .. } => self.check_signal(replica, &step.state, now, &mut found),
                 ActionKind::Stop { replica } => self.check_stop(replica, &step.state, now, &mut found),
                 ActionKind::Forget { replica } => self.check_forget(replica, now, &mut found),
             }
@@ -159,15 +161,15 @@ impl Invariants {
         routes.endpoints = endpoints.to_vec();
     }
 
-    fn check_signal(&mut self, replica: &ReplicaName, now: Millis, found: &mut Vec<Violation>) {
+    fn check_signal(&mut self, replica: &ReplicaName, state: &State, now: Millis, found: &mut Vec<Violation>) {
         self.check_ours(replica, "signalled", found);
-        self.check_left(replica, "signalled", now, found);
+        self.check_left(replica, "signalled", patience_of(state, replica), now, found);
         self.signalled.entry(replica.clone()).or_insert(now);
     }
 
     fn check_stop(&mut self, replica: &ReplicaName, state: &State, now: Millis, found: &mut Vec<Violation>) {
         self.check_ours(replica, "killed", found);
-        self.check_left(replica, "killed", now, found);
+        self.check_left(replica, "killed", patience_of(state, replica), now, found);
         self.stopped.insert(replica.clone());
         let known = state.services.get(&replica.service);
         let Some(known) = known.and_then(|service| Some((service, service.replicas.get(&replica.serial)?))) else {
@@ -178,6 +180,7 @@ impl Invariants {
             return;
         }
         let timeout = service.revisions.get(&status.revision).map_or(Duration::ZERO, |it| it.launch.drain_timeout);
+        let timeout = grace(status.ending.as_ref(), timeout);
         match self.signalled.get(replica) {
             Some(at) if now.since(*at) >= timeout => {}
             Some(_) => found.push(Violation(format!("{replica} was killed before its drain timeout"))),
@@ -187,7 +190,7 @@ impl Invariants {
 
     fn check_forget(&mut self, replica: &ReplicaName, now: Millis, found: &mut Vec<Violation>) {
         self.check_ours(replica, "forgotten", found);
-        self.check_left(replica, "forgotten", now, found);
+        self.check_left(replica, "forgotten", ACKNOWLEDGED_WITHIN, now, found);
         if !self.ended.contains(replica) && !self.stopped.contains(replica) {
             found.push(Violation(format!("{replica} was forgotten before it ended")));
         }
@@ -200,18 +203,30 @@ impl Invariants {
     }
 
     /// The drain order: whoever is signalled, killed or freed must be out of the routes, and everyone must know.
-    fn check_left(&self, replica: &ReplicaName, what: &str, now: Millis, found: &mut Vec<Violation>) {
+    fn check_left(
+        &self,
+        replica: &ReplicaName,
+        what: &str,
+        patience: Duration,
+        now: Millis,
+        found: &mut Vec<Violation>,
+    ) {
         let Some(routes) = self.routes.get(&replica.service) else { return };
         if routes.endpoints.iter().any(|endpoint| endpoint.replica == *replica) {
             found.push(Violation(format!("{replica} was {what} while in the routes")));
         }
         if let Some((generation, at)) = self.left.get(replica)
             && routes.acknowledged < *generation
-            && now.since(*at) < crate::routes::ACKNOWLEDGED_WITHIN
+            && now.since(*at) < patience
         {
             found.push(Violation(format!("{replica} was {what} before everyone knew that it had left")));
         }
     }
+}
+
+fn patience_of(state: &State, name: &ReplicaName) -> Duration {
+    let service = state.services.get(&name.service);
+    patience(service.and_then(|service| service.replicas.get(&name.serial)?.ending.as_ref()))
 }
 
 /// Callers stop before those they call: nobody leaves for `down` or its removal while a service that is called by no

@@ -258,6 +258,12 @@ pub enum Ending {
     Leftover,
 }
 
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(crate::reasons::ending_text(self))
+    }
+}
+
 impl Replica {
     /// Whether it still has, or may have, a process.
     pub(crate) fn is_live(&self) -> bool {

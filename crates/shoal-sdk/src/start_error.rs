@@ -30,12 +30,10 @@ impl StartError {
 impl fmt::Display for StartError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.sentence)?;
-        let mut cause: Option<&dyn StdError> = self.cause.as_deref().map(|cause| cause as &dyn StdError);
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
+        match self.cause.as_deref() {
+            Some(cause) => write!(f, ": {}", shoal_model::with_causes(cause)),
+            None => Ok(()),
         }
-        Ok(())
     }
 }
 
@@ -47,19 +45,6 @@ impl fmt::Debug for StartError {
 
 impl<E: StdError + Send + Sync + 'static> From<E> for StartError {
     fn from(cause: E) -> Self {
-        let mut sentence = cause.to_string();
-        // The first sentence is this error's own; its causes follow it once.
-        if let Some(source) = cause.source() {
-            let mut next = Some(source);
-            while let Some(error) = next {
-                let text = error.to_string();
-                if !sentence.contains(&text) {
-                    sentence.push_str(": ");
-                    sentence.push_str(&text);
-                }
-                next = error.source();
-            }
-        }
-        Self { sentence, cause: None }
+        Self { sentence: shoal_model::with_causes(&cause), cause: None }
     }
 }

@@ -1,5 +1,6 @@
 //! Builds the services that are Cargo packages, one `cargo build` per workspace. Never runs what it built.
 
+use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use shoal_model::ServiceName;
 use std::collections::BTreeMap;
@@ -127,9 +128,10 @@ async fn build_workspace(
     let mut child: Child = command
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        .kill_on_drop(true)
+        .process_group(0)
         .spawn()
         .map_err(|error| BuildError::new(None, format!("cargo could not be run: {error}")))?;
+    let mut group = Group(child.id());
     let words = tokio::spawn(collect(child.stderr.take()));
     if let Some(stdout) = child.stdout.take() {
         let mut lines = BufReader::new(stdout).lines();
@@ -138,16 +140,38 @@ async fn build_workspace(
         }
     }
     let status = child.wait().await;
+    group.0 = None; // all that it started has ended with it
     let output = words.await.unwrap_or_default();
     if status.is_ok_and(|status| status.success()) {
         return Ok(());
     }
-    let culprit = packages.iter().find(|package| output.contains(&format!("`{}`", package.name)));
     Err(BuildError {
-        service: culprit.map(|package| package.service.clone()),
+        service: culprit(packages, &output).map(|package| package.service.clone()),
         sentence: "the build failed; what the compiler said is above".to_owned(),
         output,
     })
+}
+
+/// Cargo with the compilers it started. A build that nobody waits for any more ends with all of them.
+struct Group(Option<u32>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        let leader = self.0.and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        if let Some(leader) = leader
+            && let Err(error) = rustix::process::kill_process_group(leader, Signal::KILL)
+        {
+            tracing::warn!("the build could not be ended: {error}");
+        }
+    }
+}
+
+/// Whose package it was that cargo gave up on; warnings name packages too.
+fn culprit<'a>(packages: &[&'a Package], output: &str) -> Option<&'a Package> {
+    let said = |lead: &str| {
+        packages.iter().copied().find(move |package| output.contains(&format!("{lead}`{}`", package.name)))
+    };
+    if output.contains("could not compile") { said("could not compile ") } else { said("") }
 }
 
 fn note(
@@ -195,4 +219,69 @@ async fn collect(stream: Option<tokio::process::ChildStderr>) -> String {
         }
     }
     String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn package(name: &str, folder: &Path) -> Package {
+        Package { service: name.parse().unwrap(), name: name.to_owned(), folder: folder.to_path_buf() }
+    }
+
+    #[test]
+    fn the_package_that_failed_is_told_from_those_that_only_warned() {
+        let (one, two) = (package("one", Path::new("/")), package("two", Path::new("/")));
+        let output = "warning: `one` (bin \"one\") generated 1 warning\nerror: could not compile `two` (bin \"two\")";
+        assert_eq!(culprit(&[&one, &two], output).unwrap().name, "two");
+        assert_eq!(culprit(&[&one, &two], "error: could not compile `shared` (lib)"), None);
+        let output = "error: package ID specification `one` did not match any packages";
+        assert_eq!(culprit(&[&one, &two], output).unwrap().name, "one");
+    }
+
+    #[tokio::test]
+    async fn a_folder_without_a_package_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let packages = [package("one", folder.path())];
+        let error = build(&packages, "dev", &mut |_| {}).await.unwrap_err();
+        assert_eq!(error.service, Some("one".parse().unwrap()));
+        assert!(error.sentence.contains("source.path"), "{}", error.sentence);
+    }
+
+    #[tokio::test]
+    async fn a_build_nobody_waits_for_ends_with_all_it_started() {
+        let folder = tempfile::tempdir().unwrap();
+        let started = folder.path().join("started");
+        std::fs::create_dir(folder.path().join("src")).unwrap();
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        write("Cargo.toml", "[package]\nname = \"one\"\nedition = \"2024\"\n[workspace]\n");
+        write("src/main.rs", "fn main() {}");
+        let script = "fn main() { std::fs::write(STARTED, std::process::id().to_string()).unwrap(); loop { std::thread::park() } }";
+        write("build.rs", &script.replace("STARTED", &format!("{:?}", started)));
+        let packages = [package("one", folder.path())];
+        let mut ignored = |_| {};
+        let until_started = async {
+            loop {
+                match std::fs::read_to_string(&started).ok().and_then(|text| text.parse::<u32>().ok()) {
+                    Some(pid) => break pid,
+                    None => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+                }
+            }
+        };
+        let pid = tokio::select! {
+            built = build(&packages, "dev", &mut ignored) => panic!("{built:?}"),
+            pid = until_started => pid,
+        };
+        let gone = || {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_none_or(|(_, rest)| rest.starts_with('Z'))
+        };
+        tokio::time::timeout(std::time::Duration::from_secs(30), async {
+            while !gone() {
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        })
+        .await
+        .unwrap();
+    }
 }

@@ -63,7 +63,10 @@ fn methods_of(path: &Path, text: &str) -> Result<Vec<(String, Vec<String>)>, Con
     let file = protox_parse::parse(&name, text)
         .map_err(|error| ContractError::Parse { path: path.to_path_buf(), why: error.to_string() })?;
     let services = file.service.iter().map(|service| {
-        let full_name = format!("{}.{}", file.package(), service.name());
+        let full_name = match file.package() {
+            "" => service.name().to_owned(),
+            package => format!("{package}.{}", service.name()),
+        };
         (full_name, service.method.iter().map(|method| method.name().to_owned()).collect())
     });
     Ok(services.collect())
@@ -81,7 +84,20 @@ mod tests {
         std::fs::write(folder.path().join("stock.proto"), text).unwrap();
         let found = methods(folder.path()).unwrap();
         assert_eq!(found["shop.stock.v1.Stock"], ["Take", "Look"]);
+        std::fs::write(folder.path().join("bare.proto"), "syntax = \"proto3\"; service Bare { rpc A(M) returns (M); }")
+            .unwrap();
+        std::fs::write(folder.path().join("notes.txt"), "service {").unwrap();
+        assert_eq!(methods(folder.path()).unwrap()["Bare"], ["A"]);
         std::fs::write(folder.path().join("bad.proto"), "service {").unwrap();
         assert!(methods(folder.path()).unwrap_err().to_string().contains("bad.proto"));
+        assert!(methods(&folder.path().join("nowhere")).unwrap_err().to_string().contains("nowhere"));
+    }
+
+    #[test]
+    fn more_than_any_contract_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = std::fs::File::create(folder.path().join("big.proto")).unwrap();
+        file.set_len(FILE_BYTES_MAX + 1).unwrap();
+        assert!(methods(folder.path()).unwrap_err().to_string().contains("too much"));
     }
 }

@@ -13,6 +13,7 @@ use crate::log_reader::LogReader;
 use crate::prepare::{self, Surroundings};
 use crate::samples::{Sample, Samples};
 use crate::status::{self, Measured};
+use crate::tale;
 use shoal_discovery::DiscoveryServer;
 use shoal_model::{Replicas, RevisionId, ServiceName};
 use shoal_process::ProcessRuntime;
@@ -22,7 +23,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio::net::UnixListener;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 /// The longest that an answer waits for news.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
@@ -41,13 +42,22 @@ pub struct ControlService {
     logs: LogReader,
     /// One `up` at a time: two builds of one application would only wait for each other.
     building: tokio::sync::Mutex<()>,
+    /// Counts the wishes for the end: each calls off the `up`s that were asked for before it.
+    ends: watch::Sender<u64>,
+    shutdown: Shutdown,
     own: Weak<Self>,
 }
 
 impl ControlService {
     /// Answers for the application that `driver` drives.
     #[must_use]
-    pub fn new(folders: Folders, shoal: PathBuf, events: mpsc::Sender<Event>, driver: &Driver) -> Arc<Self> {
+    pub fn new(
+        folders: Folders,
+        shoal: PathBuf,
+        events: mpsc::Sender<Event>,
+        driver: &Driver,
+        shutdown: Shutdown,
+    ) -> Arc<Self> {
         let service = Arc::new_cyclic(|own| Self {
             own: Weak::clone(own),
             logs: LogReader::new(folders.state.clone()),
@@ -59,6 +69,8 @@ impl ControlService {
             discovery: Arc::clone(&driver.discovery),
             samples: Mutex::default(),
             building: tokio::sync::Mutex::default(),
+            ends: watch::Sender::new(0),
+            shutdown,
         });
         tokio::spawn(keep_sampling(Arc::downgrade(&service)));
         service
@@ -66,17 +78,24 @@ impl ControlService {
 
     async fn wish(&self, wish: Wish) -> Result<Answer, Error> {
         let (reply, answer) = oneshot::channel();
-        let gone = || Error::unavailable("the supervisor is ending");
-        self.events.send(Event::Asked(wish, reply)).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?.map_err(|error| match error {
+        self.events.send(Event::Asked(wish, reply)).await.map_err(|_| ending())?;
+        answer.await.map_err(|_| ending())?.map_err(|error| match error {
             WishError::Refused(refusal) => Error::failed_precondition(refusal.to_string()),
             WishError::NotKept(error) => Error::unavailable(error.to_string()),
         })
     }
 
-    async fn bring_up(&self, profile: &str) {
-        let _one = self.building.lock().await;
-        match self.try_bring_up(profile).await {
+    async fn bring_up(&self, profile: &str, mut ends: watch::Receiver<u64>) {
+        // Looks for an end first: what comes of a build must not undo a `down` that was asked for meanwhile.
+        let outcome = tokio::select! {
+            biased;
+            _ = ends.changed() => Err("it was called off by `shoal down`".to_owned()),
+            outcome = async {
+                let _one = self.building.lock().await;
+                self.try_bring_up(profile).await
+            } => outcome,
+        };
+        match outcome {
             Ok(text) => self.journal.note(clock::now(), "accepted", text),
             Err(text) => self.journal.note(clock::now(), "refused", text),
         }
@@ -94,14 +113,11 @@ impl ControlService {
             held: status::held_address(&before),
             journal: &self.journal,
         };
-        let prepared = prepare::prepare(&around, profile).await.map_err(|error| with_cause(&error))?;
-        let changed = self.count(Wish::Accept(Box::new(prepared))).await.map_err(|error| error.message)?;
+        let prepared = prepare::prepare(&around, profile).await.map_err(|error| shoal_model::with_causes(&error))?;
+        let changed = tale::changed(&before.state, &prepared.services);
+        self.count(Wish::Accept(Box::new(prepared))).await.map_err(|error| error.message)?;
         self.tidy_revisions(&self.look().await.map_err(|error| error.message)?);
-        Ok(match changed {
-            0 => "Nothing has changed".to_owned(),
-            1 => "1 service is new or has changed".to_owned(),
-            _ => format!("{changed} services are new or have changed"),
-        })
+        Ok(changed)
     }
 
     async fn count(&self, wish: Wish) -> Result<u32, Error> {
@@ -158,10 +174,11 @@ async fn keep_sampling(service: Weak<ControlService>) {
 impl Control for ControlService {
     async fn up(&self, _call: &Call, request: UpRequest) -> Result<UpResponse, Error> {
         let profile = profile(&request.profile)?.to_owned();
-        let service = self.own.upgrade().ok_or_else(|| Error::unavailable("the supervisor is ending"))?;
+        let service = self.own.upgrade().ok_or_else(ending)?;
         let place = self.journal.last_place();
+        let ends = self.ends.subscribe();
         // A build outlives any deadline, and whoever asked for it.
-        tokio::spawn(async move { service.bring_up(&profile).await });
+        tokio::spawn(async move { service.bring_up(&profile, ends).await });
         Ok(UpResponse { place, ..Default::default() })
     }
 
@@ -180,6 +197,7 @@ impl Control for ControlService {
             samples: &samples,
             now: &now,
             edges: &self.discovery.edges(),
+            is_building: self.building.try_lock().is_err(),
             supervisor_memory: shoal_process::memory(std::process::id()),
         };
         Ok(status::compose(&self.folders, &snapshot, &measured))
@@ -212,14 +230,23 @@ impl Control for ControlService {
         if services.is_empty() {
             services = known;
         }
-        self.logs.read(&services, &request.cursor, request.lines, patience(request.wait_ms)).await
+        let patience = patience(request.wait_ms);
+        tokio::select! {
+            lines = self.logs.read(&services, &request.cursor, request.lines, patience) => lines,
+            () = self.shutdown.requested() => Err(ending()),
+        }
     }
 
     async fn down(&self, _call: &Call, _request: DownRequest) -> Result<DownResponse, Error> {
         let place = self.journal.last_place();
+        self.ends.send_modify(|count| *count += 1);
         self.count(Wish::Stop).await?;
         Ok(DownResponse { place, ..Default::default() })
     }
+}
+
+fn ending() -> Error {
+    Error::unavailable("the supervisor is ending")
 }
 
 /// Cargo's own rule for a profile's name; anything else could pass for an option.
@@ -238,10 +265,6 @@ fn name(text: &str) -> Result<ServiceName, Error> {
 
 fn patience(wait_ms: u32) -> Duration {
     Duration::from_millis(wait_ms.into()).min(PATIENCE_MAX)
-}
-
-fn with_cause(error: &dyn std::error::Error) -> String {
-    error.source().map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn event(entry: Entry) -> ApiEvent {

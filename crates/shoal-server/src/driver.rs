@@ -5,11 +5,13 @@ use crate::clock;
 use crate::journal::Journal;
 use crate::prepare::Prepared;
 use crate::store::{Store, StoreError};
+
 use crate::tale;
 use shoal_discovery::{DiscoveryServer, HolderName};
-use shoal_model::{Action, ActionKind, Millis, Observation, ReplicaLife, ServiceName};
+use shoal_model::{Action, ActionKind, Millis, Observation, ReplicaLife, ReplicaName, ServiceName, with_causes};
 use shoal_process::ProcessRuntime;
-use shoal_reconcile::{Refusal, ServiceStatus, State, Step, step};
+use shoal_reconcile::{Reason, Refusal, ServiceStatus, State, Step, step};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -46,7 +48,7 @@ pub enum Wish {
 
 /// What a wish came to.
 pub enum Answer {
-    /// A count: services changed, replicas wanted, replicas that will be replaced.
+    /// A count: parts of the target, replicas wanted, replicas that will be replaced.
     Count(u32),
     /// How things are.
     Seen(Box<Snapshot>),
@@ -88,6 +90,39 @@ pub struct Driver {
     /// Whether somebody wished for the end since the last target: a stop that an earlier supervisor began is finished,
     /// but it does not end this one.
     pub ending: bool,
+    /// What was seen and could not be kept yet.
+    pub unkept: Unkept,
+}
+
+/// What was seen while the state could not be written. A runtime need not say again that a replica has ended, so it waits
+/// here; an unanswered probe is asked again.
+#[derive(Default)]
+pub struct Unkept {
+    lives: BTreeMap<ReplicaName, Observation>,
+    acknowledged: BTreeMap<ServiceName, Observation>,
+    /// Whether it was said already that nothing can be written.
+    is_told: bool,
+}
+
+impl Unkept {
+    fn hold(&mut self, observations: Vec<Observation>) {
+        for observation in observations {
+            match &observation {
+                Observation::ReplicaChanged { replica, .. } => {
+                    self.lives.insert(replica.clone(), observation);
+                }
+                Observation::RoutesAcknowledged { service, .. } => {
+                    self.acknowledged.insert(service.clone(), observation);
+                }
+                Observation::ProbeFinished { .. } => {}
+            }
+        }
+    }
+
+    fn take(&mut self) -> Vec<Observation> {
+        let lives = std::mem::take(&mut self.lives).into_values();
+        lives.chain(std::mem::take(&mut self.acknowledged).into_values()).collect()
+    }
 }
 
 type Reply = (oneshot::Sender<Result<Answer, WishError>>, Result<Answer, WishError>);
@@ -108,7 +143,8 @@ impl Driver {
         let now = clock::now();
         let mut state = self.state.clone();
         let mut accepted = self.accepted.clone();
-        let (mut observations, mut replies, mut wished, mut ending) = (Vec::new(), Vec::new(), false, self.ending);
+        let mut observations = self.unkept.take();
+        let (mut replies, mut wished, mut ending) = (Vec::new(), false, self.ending);
         for event in batch {
             match event {
                 Event::Observed(observation) => {
@@ -116,21 +152,28 @@ impl Driver {
                     observations.push(observation);
                 }
                 Event::Asked(wish, reply) => {
-                    wished |= !matches!(wish, Wish::Look);
                     ending = matches!(wish, Wish::Stop) || (ending && !matches!(wish, Wish::Accept(_)));
-                    replies.push((reply, grant(wish, &mut state, &mut accepted, now)));
+                    let answer = grant(wish, &mut state, &mut accepted, now);
+                    wished |= matches!(answer, Ok(Answer::Count(_)));
+                    replies.push((reply, answer));
                 }
             }
         }
-        let Step { state, actions, wake_at, changed, .. } = step(state, &observations, now);
+        let Step { state, actions, wake_at, changed, reasons } = step(state, &observations, now);
         if (changed || wished)
             && let Err(error) = self.store.put(KEPT, &Kept::new(&state, accepted.as_ref()))
         {
+            self.unkept.hold(observations);
             self.refuse(replies, error, now);
             return Some(now.after(RETRY));
         }
         if changed || wished {
+            self.unkept.is_told = false;
             tale::tell(&self.state, &state, now, &self.journal);
+        }
+        for Reason { service, replica, text, .. } in reasons {
+            let subject = replica.map_or_else(|| service.to_string(), |replica| replica.to_string());
+            tracing::info!("{subject}: {text}");
         }
         self.state = state;
         self.ending = ending;
@@ -144,14 +187,25 @@ impl Driver {
         wake_at
     }
 
-    /// Nothing was committed, so nothing has happened; observations come again.
-    fn refuse(&self, replies: Vec<Reply>, error: StoreError, now: Millis) {
-        tracing::error!("{error}: {:?}", std::error::Error::source(&error).map(ToString::to_string));
-        self.journal.note(now, "warning", error.to_string());
-        let error = Arc::new(error);
-        for (reply, _) in replies {
-            let _ = reply.send(Err(WishError::NotKept(Arc::clone(&error)))); // whoever asked may have gone away
+    /// Nothing was committed, so nothing has happened. Who only looks is shown what was kept last.
+    fn refuse(&mut self, replies: Vec<Reply>, error: StoreError, now: Millis) {
+        if !std::mem::replace(&mut self.unkept.is_told, true) {
+            tracing::error!("{}", with_causes(&error));
+            self.journal.note(now, "warning", error.to_string());
         }
+        let error = Arc::new(error);
+        for (reply, answer) in replies {
+            let answer = match answer {
+                Ok(Answer::Seen(_)) => Ok(self.look()),
+                Ok(Answer::Count(_)) => Err(WishError::NotKept(Arc::clone(&error))),
+                Err(refused) => Err(refused),
+            };
+            let _ = reply.send(answer); // whoever asked may have gone away
+        }
+    }
+
+    fn look(&self) -> Answer {
+        Answer::Seen(Box::new(Snapshot { state: self.state.clone(), accepted: self.accepted.clone() }))
     }
 
     fn accept(&mut self, accepted: Option<Accepted>) {
@@ -184,11 +238,11 @@ impl Driver {
 fn grant(wish: Wish, state: &mut State, accepted: &mut Option<Accepted>, now: Millis) -> Result<Answer, WishError> {
     let count = match wish {
         Wish::Accept(prepared) => {
-            let changed = tale::changed(state, &prepared.services);
             let Prepared { application, services, routing, public } = *prepared;
+            let count = u32::try_from(services.len()).unwrap_or(u32::MAX);
             state.set_target(services, now);
             *accepted = Some(Accepted { application, routing, public });
-            changed
+            count
         }
         Wish::Scale(service, replicas) => {
             state.scale(&service, replicas, now)?;

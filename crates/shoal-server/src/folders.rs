@@ -2,9 +2,13 @@
 
 use rustix::process::getuid;
 use sha2::{Digest, Sha256};
+use shoal_model::ServiceName;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+
+/// Linux takes 107 bytes for a socket's path, and `k/`, a service's name and a serial number come after the folder's.
+const RUNTIME_LENGTH_MAX: usize = 107 - "/k/".len() - ServiceName::LENGTH_MAX - "-1234567890".len();
 
 /// Where one application's files and sockets are.
 #[derive(Clone, Debug)]
@@ -64,7 +68,13 @@ impl Folders {
     /// When one cannot be made or belongs to somebody else.
     pub fn make(&self) -> Result<(), FolderError> {
         make_private(&self.state, "make the application's folder writable, or copy the application to one that is")?;
-        for folder in [&self.runtime, &self.ports] {
+        if self.runtime.as_os_str().len() > RUNTIME_LENGTH_MAX {
+            let why = io::Error::other(format!("its path is longer than {RUNTIME_LENGTH_MAX} bytes, too long for sockets"));
+            return Err(FolderError::new(&self.runtime, "set XDG_RUNTIME_DIR to a shorter path")(why));
+        }
+        // The one above them too: in a shared `/tmp` somebody else could have made it.
+        let above = self.runtime.parent().unwrap_or(&self.runtime);
+        for folder in [above, &self.runtime, &self.ports] {
             make_private(folder, "set XDG_RUNTIME_DIR to a folder of your own")?;
         }
         let probe = self.state.join(".writable");
@@ -165,8 +175,18 @@ mod tests {
         let folders = Folders::of(folder.path(), Some(folder.path())).unwrap();
         folders.make().unwrap();
         assert_eq!(folders.hash.len(), 16);
-        let mode = std::fs::metadata(&folders.runtime).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        for made in [&folders.runtime, &folders.ports, &folders.state, &folder.path().join("shoal")] {
+            let mode = std::fs::metadata(made).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700, "{}", made.display());
+        }
+    }
+
+    #[test]
+    fn a_path_too_long_for_sockets_is_named_with_the_mend() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::of(folder.path(), Some(&folder.path().join("x".repeat(80)))).unwrap();
+        let message = folders.make().unwrap_err().to_string();
+        assert!(message.contains("shorter") && message.contains("XDG_RUNTIME_DIR"), "{message}");
     }
 
     #[test]

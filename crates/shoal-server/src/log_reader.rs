@@ -14,6 +14,8 @@ use tokio::time::Instant;
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 /// The most lines of one replica in one answer.
 const LINES_EACH_MAX: usize = 2_000;
+/// About the most text in one answer, in bytes: well below what a client takes in one message.
+const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// The longest cursor that is read back, in bytes.
 const CURSOR_MAX: usize = 1024 * 1024;
 
@@ -64,9 +66,16 @@ impl LogReader {
         before: Option<&Cursors>,
         lines: u32,
     ) -> io::Result<(Vec<LogLine>, Cursors)> {
-        let (mut found, mut cursors) = (Vec::new(), Cursors::new());
+        let (mut found, mut cursors) = (Vec::<LogLine>::new(), Cursors::new());
         for service in services {
             for replica in logs::replicas(&self.state, service)? {
+                if let Some(before) = before
+                    && size(&found) >= ANSWER_BYTES_MAX
+                {
+                    // There is enough for one answer: the rest is read from the same place for the next.
+                    cursors.extend(before.get_key_value(&replica.to_string()).map(|(a, b)| (a.clone(), b.clone())));
+                    continue;
+                }
                 let page = self.page(&replica, before, lines)?;
                 cursors.insert(replica.to_string(), page.cursor);
                 found.extend(page.lines.into_iter().map(|line| LogLine {
@@ -76,6 +85,9 @@ impl LogReader {
                     text: line.text,
                     ..Default::default()
                 }));
+                if before.is_none() {
+                    keep_newest(&mut found);
+                }
             }
         }
         found.sort_by_key(|line| line.at_ms); // stable: the lines of one replica stay in their order
@@ -90,6 +102,31 @@ impl LogReader {
             Some(cursor) => logs::after(&path, cursor.map_or("", String::as_str), LINES_EACH_MAX),
         }
     }
+}
+
+fn size(lines: &[LogLine]) -> usize {
+    lines.iter().map(size_of_line).sum()
+}
+
+/// What a line takes in an answer: its text, and about so much beside it.
+fn size_of_line(line: &LogLine) -> usize {
+    line.text.len() + 100
+}
+
+/// Drops the oldest lines that one answer cannot hold.
+fn keep_newest(lines: &mut Vec<LogLine>) {
+    let mut excess = size(lines).saturating_sub(ANSWER_BYTES_MAX);
+    if excess == 0 {
+        return;
+    }
+    lines.sort_by_key(|line| line.at_ms);
+    let is_dropped = |line: &&LogLine| {
+        let dropped = excess > 0;
+        excess = excess.saturating_sub(size_of_line(line));
+        dropped
+    };
+    let count = lines.iter().take_while(is_dropped).count();
+    lines.drain(..count);
 }
 
 fn answer((lines, cursors): (Vec<LogLine>, Cursors)) -> Result<LogsResponse, Error> {
@@ -110,5 +147,109 @@ fn stream(stream: Stream) -> &'static str {
         Stream::Out => "stdout",
         Stream::Err => "stderr",
         Stream::Shoal => "shoal",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+
+    fn write(state: &std::path::Path, replica: &str, lines: &[(u32, &str)]) {
+        let path = logs::path(state, &replica.parse().unwrap());
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let is_new = !path.exists();
+        let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path).unwrap();
+        if is_new {
+            file.write_all(b"# shoal log 1 file 1\n").unwrap();
+        }
+        for (second, text) in lines {
+            writeln!(file, "2026-11-22T03:10:{second:02}.000Z {text}").unwrap();
+        }
+    }
+
+    fn texts(response: &LogsResponse) -> Vec<&str> {
+        response.lines.iter().map(|line| line.text.as_str()).collect()
+    }
+
+    async fn read(state: &std::path::Path, cursor: &str, lines: u32) -> LogsResponse {
+        let services = ["a".parse().unwrap(), "b".parse().unwrap()];
+        LogReader::new(state.to_path_buf()).read(&services, cursor, lines, Duration::ZERO).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn lines_of_all_replicas_come_in_the_order_of_time() {
+        let state = tempfile::tempdir().unwrap();
+        write(state.path(), "a-1", &[(1, "out one"), (4, "err four")]);
+        write(state.path(), "b-1", &[(2, "out two"), (3, "shoal three")]);
+        let first = read(state.path(), "", 10).await;
+        assert_eq!(texts(&first), ["one", "two", "three", "four"]);
+        let streams: Vec<&str> = first.lines.iter().map(|line| line.stream.as_str()).collect();
+        assert_eq!(streams, ["stdout", "stdout", "shoal", "stderr"]);
+        assert_eq!(texts(&read(state.path(), "", 1).await), ["three", "four"], "the newest of each");
+    }
+
+    #[tokio::test]
+    async fn a_cursor_goes_on_and_a_new_replica_is_read_from_its_beginning() {
+        let state = tempfile::tempdir().unwrap();
+        write(state.path(), "a-1", &[(1, "out one")]);
+        let first = read(state.path(), "", 0).await;
+        assert!(first.lines.is_empty());
+        write(state.path(), "a-1", &[(3, "out three")]);
+        write(state.path(), "a-2", &[(2, "out two")]);
+        let second = read(state.path(), &first.cursor, 0).await;
+        assert_eq!(texts(&second), ["two", "three"]);
+        let third = read(state.path(), &second.cursor, 0).await;
+        assert!(third.lines.is_empty());
+        assert_eq!(third.cursor, second.cursor);
+    }
+
+    #[tokio::test]
+    async fn what_comes_while_waiting_is_answered_at_once() {
+        let state = tempfile::tempdir().unwrap();
+        write(state.path(), "a-1", &[(1, "out one")]);
+        let cursor = read(state.path(), "", 0).await.cursor;
+        let path = state.path().to_path_buf();
+        let waiting = tokio::spawn(async move {
+            let services = ["a".parse().unwrap()];
+            LogReader::new(path).read(&services, &cursor, 0, Duration::from_secs(60)).await.unwrap()
+        });
+        tokio::task::yield_now().await;
+        write(state.path(), "a-1", &[(2, "out two")]);
+        assert_eq!(texts(&waiting.await.unwrap()), ["two"]);
+    }
+
+    #[tokio::test]
+    async fn a_cursor_of_somebody_else_is_refused() {
+        let state = tempfile::tempdir().unwrap();
+        let reader = LogReader::new(state.path().to_path_buf());
+        for cursor in ["zzz", "[1]", "{\"a-1\":7}", &format!("\"{}\"", "x".repeat(CURSOR_MAX))] {
+            let refused = reader.read(&[], cursor, 1, Duration::ZERO).await.unwrap_err();
+            assert_eq!(refused.code, shoal_sdk::Code::InvalidArgument);
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_bounded_and_the_next_goes_on() {
+        let state = tempfile::tempdir().unwrap();
+        let long = format!("out {}", "x".repeat(16_000));
+        let lines: Vec<(u32, &str)> = (0..200).map(|_| (1, long.as_str())).collect();
+        let begin = read(state.path(), "", 0).await;
+        for replica in ["a-1", "a-2", "b-1"] {
+            write(state.path(), replica, &lines);
+        }
+        let newest = read(state.path(), "", 1000).await;
+        assert!(size(&newest.lines) <= ANSWER_BYTES_MAX && newest.lines.len() > 200);
+        let (mut count, mut cursor) = (0, begin.cursor);
+        loop {
+            let page = read(state.path(), &cursor, 0).await;
+            assert!(size(&page.lines) <= 2 * ANSWER_BYTES_MAX);
+            if page.lines.is_empty() {
+                break;
+            }
+            count += page.lines.len();
+            cursor = page.cursor;
+        }
+        assert_eq!(count, 600, "none is lost and none comes twice");
     }
 }

@@ -3,7 +3,7 @@
 
 use shoal_manifest::{Code, Diagnostic, Diagnostics, Manifest, Place, ServicePart};
 use shoal_model::{Gateway, Run, Service, ServiceName};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,8 @@ pub fn check(manifest: &Manifest, search: &[PathBuf], held: Option<SocketAddr>) 
 fn check_gateway(gateway: &Gateway, held: Option<SocketAddr>, problems: &mut Vec<Diagnostic>) {
     let listen = gateway.listen;
     // Somebody who listens there now would make us wait in vain; our own gateway does so with every right.
-    if held != Some(listen)
+    let is_ours = held.is_some_and(|held| held.port() == listen.port() && overlap(held.ip(), listen.ip()));
+    if !is_ours
         && let Err(error) = TcpListener::bind(listen)
     {
         problems.push(Diagnostic::at(
@@ -46,6 +47,11 @@ fn check_gateway(gateway: &Gateway, held: Option<SocketAddr>, problems: &mut Vec
             ));
         }
     }
+}
+
+/// Whether who listens on one address keeps others from the other; the gateway frees its own when it is replaced.
+fn overlap(one: IpAddr, other: IpAddr) -> bool {
+    one == other || one.is_unspecified() || other.is_unspecified()
 }
 
 fn check_service(name: &ServiceName, service: &Service, search: &[PathBuf], problems: &mut Vec<Diagnostic>) {

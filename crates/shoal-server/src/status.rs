@@ -25,13 +25,17 @@ pub struct Measured<'a> {
     pub edges: &'a [EdgeReport],
     /// The supervisor's own memory, in bytes.
     pub supervisor_memory: u64,
+    /// Whether an `up` is being prepared.
+    pub is_building: bool,
 }
 
 /// The answer to `status`.
 #[must_use]
 pub fn compose(folders: &Folders, snapshot: &Snapshot, measured: &Measured<'_>) -> StatusResponse {
     let state = &snapshot.state;
+    let is_idle = state.services().iter().all(|service| service.replicas.is_empty());
     let phase = match (state.is_stopped(), state.is_stopping()) {
+        _ if is_idle && measured.is_building => "building",
         (true, _) => "stopped",
         (false, true) => "stopping",
         (false, false) => "running",
@@ -89,7 +93,7 @@ fn service_status(
         p99_ms: millis(Some(rates.p99)),
         cpu: replicas.iter().map(|replica| replica.cpu).sum(),
         memory_bytes: replicas.iter().map(|replica| replica.memory_bytes).sum(),
-        failing: is_failing(service.ready, &reasons),
+        failing: is_failing(service, &reasons),
         reasons: reasons.iter().map(|reason| sentence(reason)).collect(),
         replicas,
         calls: declared.iter().flat_map(|declared| &declared.calls).map(ToString::to_string).collect(),
@@ -109,8 +113,13 @@ fn purpose(service: &shoal_reconcile::ServiceStatus, declared: Option<&shoal_mod
 }
 
 /// Whether waiting alone will not help: it crashes again and again, or waits for something that does.
-fn is_failing(ready: usize, reasons: &[&Reason]) -> bool {
-    ready == 0
+fn is_failing(service: &shoal_reconcile::ServiceStatus, reasons: &[&Reason]) -> bool {
+    // Older replicas that still serve do not make a revision work that crashes.
+    let is_fresh = |replica: &&shoal_reconcile::ReplicaStatus| {
+        replica.phase == Phase::Ready && Some(&replica.revision) == service.revision.as_ref()
+    };
+    let fresh = service.replicas.iter().filter(is_fresh).count();
+    u32::try_from(fresh).is_ok_and(|fresh| fresh < service.wanted)
         && reasons.iter().any(|reason| match reason.kind {
             ReasonKind::CrashLoop => true,
             ReasonKind::Waiting => reason.text.contains("again and again"),

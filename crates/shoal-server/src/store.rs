@@ -3,14 +3,17 @@
 use redb::{Database, ReadableDatabase, TableDefinition};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 /// One row per thing that is kept, as JSON that carries its own version.
 const KEPT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kept");
 
 /// The store, open for one supervisor.
 pub struct Store {
-    database: Database,
+    open: Mutex<Option<Database>>,
+    again: Box<dyn Fn() -> Result<Database, redb::Error> + Send>,
+    path: PathBuf,
 }
 
 /// Why the store refused.
@@ -46,13 +49,18 @@ impl Store {
     /// # Errors
     /// When the file cannot be opened or repaired.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        let failed =
-            |error: redb::Error| StoreError::Open { path: path.display().to_string(), source: Box::new(error) };
-        let database = Database::create(path).map_err(|error| failed(error.into()))?;
-        let transaction = database.begin_write().map_err(|error| failed(error.into()))?;
-        transaction.open_table(KEPT).map_err(|error| failed(error.into()))?;
-        transaction.commit().map_err(|error| failed(error.into()))?;
-        Ok(Self { database })
+        let file = path.to_path_buf();
+        Self::open_with(path, Box::new(move || Ok(Database::create(&file)?)))
+    }
+
+    fn open_with(
+        path: &Path,
+        again: Box<dyn Fn() -> Result<Database, redb::Error> + Send>,
+    ) -> Result<Self, StoreError> {
+        let store = Self { open: Mutex::new(None), again, path: path.to_path_buf() };
+        let failed = |source| StoreError::Open { path: store.path.display().to_string(), source: Box::new(source) };
+        store.with(|_| Ok(())).map_err(failed)?;
+        Ok(store)
     }
 
     /// What is kept under `key`, if anything is.
@@ -76,21 +84,134 @@ impl Store {
     }
 
     fn read(&self, key: &str) -> Result<Option<Vec<u8>>, redb::Error> {
-        let table = self.database.begin_read()?.open_table(KEPT)?;
-        Ok(table.get(key)?.map(|row| row.value().to_vec()))
+        self.with(|database| {
+            let table = database.begin_read()?.open_table(KEPT)?;
+            Ok(table.get(key)?.map(|row| row.value().to_vec()))
+        })
     }
 
     fn write(&self, key: &str, bytes: &[u8]) -> Result<(), redb::Error> {
-        let transaction = self.database.begin_write()?;
-        transaction.open_table(KEPT)?.insert(key, bytes)?;
+        self.with(|database| {
+            let transaction = database.begin_write()?;
+            transaction.open_table(KEPT)?.insert(key, bytes)?;
+            Ok(transaction.commit()?)
+        })
+    }
+
+    /// Does something with the database. After an error it is closed, and opened for the next that comes: once a disk was
+    /// full, an open database refuses everything, even when there is room again.
+    fn with<T>(&self, act: impl FnOnce(&Database) -> Result<T, redb::Error>) -> Result<T, redb::Error> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = match open.take() {
+            Some(database) => database,
+            None => self.prepared()?,
+        };
+        let done = act(&database);
+        if done.is_ok() {
+            *open = Some(database);
+        }
+        done
+    }
+
+    fn prepared(&self) -> Result<Database, redb::Error> {
+        let database = (self.again)()?;
+        let transaction = database.begin_write()?;
+        transaction.open_table(KEPT)?;
         transaction.commit()?;
-        Ok(())
+        Ok(database)
+    }
+}
+
+#[cfg(test)]
+pub mod full_disk {
+    //! A store on a disk that is full when a test says so.
+
+    use super::{Database, Path, Store};
+    use redb::StorageBackend;
+    use redb::backends::FileBackend;
+    use std::io;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    /// Whether the disk is full now.
+    #[derive(Clone, Debug, Default)]
+    pub struct Disk(Arc<AtomicBool>);
+
+    impl Disk {
+        /// Makes it full, or gives it room again.
+        pub fn set_full(&self, full: bool) {
+            self.0.store(full, Ordering::SeqCst);
+        }
+
+        /// A store on it.
+        pub fn store(&self, path: &Path) -> Store {
+            let (disk, file) = (self.clone(), path.to_path_buf());
+            let again = move || {
+                let file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file)?;
+                Ok(Database::builder().create_with_backend(Backend { file: FileBackend::new(file)?, disk: disk.clone() })?)
+            };
+            Store::open_with(path, Box::new(again)).unwrap()
+        }
+    }
+
+    #[derive(Debug)]
+    struct Backend {
+        file: FileBackend,
+        disk: Disk,
+    }
+
+    impl Backend {
+        fn room(&self) -> io::Result<()> {
+            if self.disk.0.load(Ordering::SeqCst) { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        }
+    }
+
+    impl StorageBackend for Backend {
+        fn len(&self) -> io::Result<u64> {
+            self.file.len()
+        }
+
+        fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+            self.file.read(offset, out)
+        }
+
+        fn set_len(&self, len: u64) -> io::Result<()> {
+            self.room().and_then(|()| self.file.set_len(len))
+        }
+
+        fn sync_data(&self) -> io::Result<()> {
+            self.file.sync_data()
+        }
+
+        fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+            self.room().and_then(|()| self.file.write(offset, data))
+        }
+
+        fn close(&self) -> io::Result<()> {
+            self.file.close()
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn once_a_full_disk_has_room_again_it_writes_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = full_disk::Disk::default();
+        let store = disk.store(&folder.path().join("state.redb"));
+        store.put("a", &1).unwrap();
+        disk.set_full(true);
+        for _ in 0..3 {
+            assert!(store.put("a", &2).unwrap_err().to_string().contains("nothing was changed"));
+        }
+        disk.set_full(false);
+        assert_eq!(store.get::<u32>("a").unwrap(), Some(1), "what was there still is");
+        store.put("a", &3).unwrap();
+        assert_eq!(store.get::<u32>("a").unwrap(), Some(3));
+    }
 
     #[test]
     fn what_was_put_is_there_after_reopening() {

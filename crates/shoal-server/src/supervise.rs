@@ -2,7 +2,7 @@
 
 use crate::accepted::{Accepted, Kept, KeptBefore};
 use crate::control::{self, ControlService};
-use crate::driver::{Driver, Event, KEPT};
+use crate::driver::{Driver, Event, KEPT, Unkept};
 use crate::folders::{FolderError, Folders};
 use crate::journal::Journal;
 use crate::launch::READY;
@@ -10,6 +10,7 @@ use crate::lock::{Lock, LockError};
 use crate::store::{Store, StoreError};
 use crate::{clock, revisions};
 use shoal_discovery::{DiscoveryServer, DiscoverySettings};
+use shoal_model::with_causes;
 use shoal_process::{ProcessError, ProcessRuntime, ProcessSettings};
 use shoal_reconcile::{OpenError, State};
 use shoal_sdk::Shutdown;
@@ -94,17 +95,21 @@ async fn run(words: &[OsString]) -> Result<(), SuperviseError> {
     let (events, driver_events) = mpsc::channel(EVENTS_MAX);
     let (driver, shoal) = assemble(&folders, store, state, accepted, &events).await?;
     let runtime = driver.runtime.clone();
-    let control = ControlService::new(folders.clone(), shoal, events, &driver);
-    let listener = bind(&folders.control_socket())?;
+    let journal = driver.journal.clone();
     let shutdown = Shutdown::new();
+    let control = ControlService::new(folders.clone(), shoal, events, &driver, shutdown.clone());
+    let listener = bind(&folders.control_socket())?;
     let serving = tokio::spawn(control::serve(listener, control, shutdown.clone()));
     say(READY);
     tracing::info!(folder = %folders.application.display(), "supervising");
     let (store, state) = driver.run(driver_events).await;
     runtime.end_all().await?;
     // Kept without an application, so that serial numbers are not given twice.
-    store.put(KEPT, &Kept::new(&state, None))?;
+    if let Err(error) = store.put(KEPT, &Kept::new(&state, None)) {
+        tracing::warn!("{}", with_causes(&error)); // what was kept before says the same, and names the application too
+    }
     tracing::info!("everything is stopped");
+    journal.note(clock::now(), "stopped", "Everything is stopped");
     shutdown.request();
     // The last answers are on their way to whoever asked for the end.
     if tokio::time::timeout(ANSWERS_MAX, serving).await.is_err() {
@@ -162,7 +167,7 @@ async fn assemble(
     if !found.is_empty() {
         journal.note(now, "adopted", format!("Found {} replicas that were left running", found.len()));
     }
-    Ok((Driver { store, runtime, discovery: Arc::new(discovery), journal, state, accepted, ending: false }, shoal))
+    Ok((Driver { store, runtime, discovery: Arc::new(discovery), journal, state, accepted, ending: false, unkept: Unkept::default() }, shoal))
 }
 
 async fn forward(mut observed: mpsc::Receiver<shoal_model::Observation>, events: mpsc::Sender<Event>) {
@@ -192,15 +197,4 @@ fn say(sentence: &str) {
     {
         tracing::warn!("standard output stays open: {error}");
     }
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut sentence = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        sentence.push_str(": ");
-        sentence.push_str(&error.to_string());
-        cause = error.source();
-    }
-    sentence
 }

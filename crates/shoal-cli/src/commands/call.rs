@@ -43,17 +43,54 @@ fn find<'a>(services: &'a [ServiceStatus], method: &str) -> Result<(&'a ServiceS
         .trim_start_matches('/')
         .split_once('/')
         .ok_or_else(|| Failure::new(format!("`{method}` is not a method such as catalogue.v1.Catalogue/Search")))?;
-    let mut known = Vec::new();
+    let (mut known, mut matching) = (Vec::new(), Vec::new());
     for service in services.iter().filter(|service| !service.contract.is_empty()) {
         let found = shoal_server::methods(service.contract.as_ref())
             .map_err(|error| Failure::because(format!("the contract of {} cannot be read", service.name), error))?;
         for (api, methods) in found {
             let matches = api == wanted || api.ends_with(&format!(".{wanted}"));
             if matches && methods.iter().any(|method| method == name) {
-                return Ok((service, format!("/{api}/{name}")));
+                matching.push((service, format!("/{api}/{name}")));
             }
             known.extend(methods.iter().map(|method| format!("{api}/{method}")));
         }
     }
-    Err(Failure::new(format!("no service has `{method}`; there are:\n  {}", known.join("\n  "))))
+    // A full name, or the end of only one.
+    let exact = matching.iter().position(|(_, path)| *path == format!("/{wanted}/{name}"));
+    match (exact, matching.len()) {
+        (Some(position), _) => Ok(matching.swap_remove(position)),
+        (None, 1) => Ok(matching.swap_remove(0)),
+        (None, 0) => Err(Failure::new(format!("no service has `{method}`; there are:\n  {}", known.join("\n  ")))),
+        (None, _) => {
+            let names: Vec<&str> = matching.iter().map(|(_, path)| path.trim_start_matches('/')).collect();
+            Err(Failure::new(format!("`{method}` may be any of these; give more of its name:\n  {}", names.join("\n  "))))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_is_found_by_the_end_of_its_name_where_that_is_enough() {
+        let folder = tempfile::tempdir().unwrap();
+        let service = |name: &str, package: &str| {
+            let contract = folder.path().join(name);
+            std::fs::create_dir(&contract).unwrap();
+            let text = format!("syntax = \"proto3\"; package {package}; service Stock {{ rpc Take(M) returns (M); }}");
+            std::fs::write(contract.join("stock.proto"), text).unwrap();
+            ServiceStatus { name: name.to_owned(), contract: contract.display().to_string(), ..Default::default() }
+        };
+        let services = [service("old", "shop.v1"), service("new", "shop.v2"), ServiceStatus::default()];
+        for method in ["v1.Stock/Take", "shop.v1.Stock/Take", "/shop.v1.Stock/Take"] {
+            let (found, path) = find(&services, method).unwrap();
+            assert_eq!((found.name.as_str(), path.as_str()), ("old", "/shop.v1.Stock/Take"));
+        }
+        let told = |method: &str| format!("{:?}", find(&services, method).err().unwrap());
+        assert!(told("Stock/Take").contains("give more of its name"));
+        assert!(told("Stock/Give").contains("shop.v2.Stock/Take"));
+        assert!(told("tock/Take").contains("no service has"));
+        assert!(told("Stock").contains("not a method"));
+    }
 }

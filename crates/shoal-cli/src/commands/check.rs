@@ -17,7 +17,7 @@ pub fn run(at: &Where, json: bool) -> Result<(), Failure> {
         Ok(manifest) => {
             if !json {
                 let services = manifest.application.services.len();
-                anstream::println!("{}: {services} services, no problems", folders.manifest().display());
+                crate::say!("{}: {services} services, no problems", folders.manifest().display());
             }
             Ok(())
         }

@@ -24,14 +24,14 @@ pub fn run(at: &Where, as_json: bool) -> Result<(), Failure> {
     let bold = anstyle::Style::new().bold();
     for route in &routes {
         let host = route.host.as_deref().unwrap_or("*");
-        anstream::println!("{host}{} → {bold}{}{bold:#}", route.path, route.service);
+        crate::say!("{host}{} → {bold}{}{bold:#}", route.path, route.service);
     }
     for (name, service) in &application.services {
         let purpose = service.purpose.as_deref().unwrap_or_default();
-        anstream::println!("{bold}{name}{bold:#}  {purpose}");
+        crate::say!("{bold}{name}{bold:#}  {purpose}");
         for (position, callee) in service.calls.iter().enumerate() {
             let branch = if position + 1 == service.calls.len() { "└─" } else { "├─" };
-            anstream::println!("  {branch} {callee}");
+            crate::say!("  {branch} {callee}");
         }
     }
     Ok(())

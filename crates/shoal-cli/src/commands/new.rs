@@ -28,6 +28,6 @@ pub fn run(folder: &Path) -> Result<(), Failure> {
             .and_then(|()| std::fs::write(&path, text.replace("NAME", name.as_str())))
             .map_err(|error| Failure::because(format!("{} cannot be written", path.display()), error))?;
     }
-    anstream::println!("Made {0}. Run it with:\n\n    shoal up {0}\n", folder.display());
+    crate::say!("Made {0}. Run it with:\n\n    shoal up {0}\n", folder.display());
     Ok(())
 }

@@ -15,6 +15,6 @@ pub async fn run(at: &Where, services: Vec<String>, json: bool) -> Result<(), Fa
     if json {
         return screen::json(&response);
     }
-    anstream::println!("Restarting {named}: {} replicas, one at a time per service.", response.replicas);
+    crate::say!("Restarting {named}: {} replicas, one at a time per service.", response.replicas);
     Ok(())
 }

@@ -18,7 +18,7 @@ pub async fn run(at: &Where, wanted: &[String], json: bool) -> Result<(), Failur
         if json {
             screen::json(&serde_json::json!({ "service": service, "before": response.before, "replicas": replicas }))?;
         } else {
-            anstream::println!("{service}: {} → {replicas} replicas", response.before);
+            crate::say!("{service}: {} → {replicas} replicas", response.before);
         }
     }
     Ok(())

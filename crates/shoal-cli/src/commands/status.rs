@@ -22,25 +22,25 @@ pub async fn run(at: &Where, json: bool) -> Result<(), Failure> {
 fn print(status: &StatusResponse) {
     let bold = anstyle::Style::new().bold();
     let address = if status.address.is_empty() { "no gateway" } else { &status.address };
-    anstream::println!(
+    crate::say!(
         "{bold}{}{bold:#} {} · {address} · supervisor {} ({})",
         status.application,
         status.phase,
         status.supervisor_pid,
         screen::bytes(status.supervisor_memory_bytes)
     );
-    anstream::println!("{}", table(&status.services));
+    crate::say!("{}", table(&status.services));
     for service in &status.services {
         for reason in &service.reasons {
-            anstream::println!("{bold}{}{bold:#}: {reason}", service.name);
+            crate::say!("{bold}{}{bold:#}: {reason}", service.name);
         }
     }
     let mut used = status.edges.iter().filter(|edge| edge.calls > 0 || edge.in_flight > 0).peekable();
     if used.peek().is_some() {
-        anstream::println!("\n{bold}calls{bold:#}");
+        crate::say!("\n{bold}calls{bold:#}");
     }
     for edge in used {
-        anstream::println!(
+        crate::say!(
             "  {} → {}: {} calls, {} errors, {} in flight, p50 {:.1} ms, p99 {:.1} ms",
             edge.caller,
             edge.callee,

@@ -6,13 +6,18 @@ use crate::commands::{down, logs};
 use crate::failure::Failure;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use shoal_sdk::Call;
-use shoal_server::api::{ControlClient as Control, Event, EventsRequest, StatusRequest, StatusResponse, UpRequest};
+use shoal_server::api::{
+    ControlClient as Control, Event, EventsRequest, ReplicaStatus, ServiceStatus, StatusRequest, StatusResponse, UpRequest,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// How long one question for news waits.
 const PATIENCE_MS: u32 = 2_000;
+/// How often it is said, where there are no progress bars, what is waited for.
+const REMIND_EVERY: Duration = Duration::from_secs(10);
 
 /// Starts the application; without `--detach` stays until Ctrl-C, which stops it.
 pub async fn run(up: Up) -> Result<(), Failure> {
@@ -20,22 +25,30 @@ pub async fn run(up: Up) -> Result<(), Failure> {
     // A manifest that cannot work should not start a supervisor.
     shoal_server::read_manifest(&application.folders)
         .map_err(|diagnostics| Failure::rendered(diagnostics.render(crate::screen::color())))?;
+    let mut interrupts = Interrupts::listen()?;
+    // An interrupt waits until there is a supervisor to tell of it: started half-way it would be left behind.
     shoal_server::start(&application.folders).await.map_err(|error| {
         Failure::because(format!("{} cannot start", application.folders.application.display()), error)
     })?;
     let control = application.control().await?;
     tokio::select! {
-        done = attend(&application, &control, &up) => done,
-        () = interrupted() => {
-            anstream::println!("\nStopping; everything is drained first.");
-            down::stop(&application, control).await
-        }
+        done = attend(&application, &control, &up) => return done,
+        () = interrupts.next() => {}
+    }
+    tokio::select! {
+        done = down::stop(&application, control) => done,
+        () = interrupts.next() => Err(Failure::new(format!(
+            "left before it was stopped; it goes on stopping, and `shoal down {}` waits for it",
+            application.in_folder()
+        ))),
     }
 }
 
 async fn attend(application: &Application, control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
     let request = UpRequest { profile: up.profile.clone(), ..Default::default() };
-    let mut after = control.up(&Call::new(), request).await?.place;
+    control.up(&Call::new(), request).await?;
+    // From the beginning: what the new supervisor found left running is news too.
+    let mut after = 0;
     let mut board = Board::new();
     while !board.is_accepted {
         let (events, next) = events(control, after).await?;
@@ -52,8 +65,8 @@ async fn attend(application: &Application, control: &Arc<dyn Control>, up: &Up) 
     if up.detach {
         return Ok(());
     }
-    anstream::println!("Ctrl-C stops it. Its logs follow.\n");
-    logs::read(control, Vec::new(), 0, true, logs::print_line).await
+    crate::say!("Ctrl-C stops it. Its logs follow.\n");
+    logs::read(application, control, Vec::new(), 0, true, logs::print_line).await
 }
 
 /// A supervisor that has nothing to run has no reason to stay.
@@ -77,34 +90,56 @@ async fn until_ready(control: &Arc<dyn Control>, board: &mut Board, mut after: u
     loop {
         let status = control.status(&Call::new(), StatusRequest::default()).await?;
         board.progress(&status);
-        if status.services.iter().all(|service| service.ready >= service.wanted || service.failing) {
+        if status.services.iter().all(|service| is_settled(service) || service.failing) {
             return Ok(status);
         }
         after = board.show(events(control, after).await?);
     }
 }
 
+/// Whether enough replicas of the wanted revision are ready; older ones may still be finishing.
+fn is_settled(service: &ServiceStatus) -> bool {
+    let fresh = |replica: &&ReplicaStatus| replica.phase == "ready" && replica.revision == service.revision;
+    let fresh = service.replicas.iter().filter(fresh).count();
+    u32::try_from(fresh).is_ok_and(|fresh| fresh >= service.wanted)
+}
+
 fn announce(status: &StatusResponse) {
     let bold = anstyle::Style::new().bold();
-    let failing: Vec<_> = status.services.iter().filter(|service| service.ready < service.wanted).collect();
+    let failing: Vec<_> = status.services.iter().filter(|service| !is_settled(service)).collect();
     for service in &failing {
         let style = anstyle::AnsiColor::Red.on_default();
         for reason in &service.reasons {
-            anstream::println!("{style}{}{style:#}: {reason}", service.name);
+            crate::say!("{style}{}{style:#}: {reason}", service.name);
         }
     }
-    let services = status.services.iter().filter(|service| service.name != "gateway");
+    // Without those that are no longer in the manifest and still finish.
+    let services = status.services.iter().filter(|service| service.name != "gateway" && !service.revision.is_empty());
     let (all, ready) =
-        services.fold((0, 0), |(all, ready), service| (all + 1, ready + usize::from(service.ready >= service.wanted)));
-    anstream::println!("{bold}{}{bold:#}: {ready} of {all} services ready", status.application);
+        services.fold((0, 0), |(all, ready), service| (all + 1, ready + usize::from(is_settled(service))));
+    crate::say!("{bold}{}{bold:#}: {ready} of {all} services ready", status.application);
     if !status.address.is_empty() {
-        anstream::println!("  open {bold}{}{bold:#}", status.address);
+        crate::say!("  open {bold}{}{bold:#}", status.address);
     }
 }
 
-async fn interrupted() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await; // without signals there is nothing to wait for
+/// Ctrl-C, and the request to end that an init system sends.
+struct Interrupts {
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+impl Interrupts {
+    fn listen() -> Result<Self, Failure> {
+        let listen = |kind| signal(kind).map_err(|error| Failure::because("signals cannot be received", error));
+        Ok(Self { interrupt: listen(SignalKind::interrupt())?, terminate: listen(SignalKind::terminate())? })
+    }
+
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
     }
 }
 
@@ -113,13 +148,15 @@ struct Board {
     bars: MultiProgress,
     building: Option<ProgressBar>,
     services: BTreeMap<String, ProgressBar>,
+    /// When it was last said what is waited for.
+    reminded: Instant,
     /// Whether the target was accepted; from then on there is something to wait for.
     is_accepted: bool,
 }
 
 impl Board {
     fn new() -> Self {
-        Self { bars: MultiProgress::new(), building: None, services: BTreeMap::new(), is_accepted: false }
+        Self { bars: MultiProgress::new(), building: None, services: BTreeMap::new(), reminded: Instant::now(), is_accepted: false }
     }
 
     /// Shows news and answers the place to ask after next.
@@ -140,7 +177,7 @@ impl Board {
 
     fn build(&mut self, text: String) {
         if self.bars.is_hidden() {
-            return anstream::println!("{text}");
+            return crate::say!("{text}");
         }
         let bar = self.building.get_or_insert_with(|| {
             let bar = self.bars.add(ProgressBar::new_spinner());
@@ -152,13 +189,20 @@ impl Board {
 
     fn line(&self, text: &str) {
         if self.bars.is_hidden() || self.bars.println(text).is_err() {
-            anstream::println!("{text}");
+            crate::say!("{text}");
         }
     }
 
     fn progress(&mut self, status: &StatusResponse) {
         if let Some(bar) = self.building.take() {
             bar.finish_and_clear();
+        }
+        if self.bars.is_hidden() && self.reminded.elapsed() >= REMIND_EVERY {
+            self.reminded = Instant::now();
+            let waiting = status.services.iter().filter(|service| !is_settled(service));
+            for (service, reason) in waiting.filter_map(|service| Some((service, service.reasons.first()?))) {
+                crate::say!("still waiting for {}: {reason}", service.name);
+            }
         }
         for service in &status.services {
             let bar = self.services.entry(service.name.clone()).or_insert_with(|| {
@@ -170,7 +214,9 @@ impl Board {
             });
             bar.set_length(service.wanted.into());
             bar.set_position(service.ready.into());
-            bar.set_message(service.reasons.first().cloned().unwrap_or_default());
+            // One line: the last words of a crashed replica would break the bar.
+            let reason = service.reasons.first().and_then(|reason| reason.lines().next());
+            bar.set_message(reason.unwrap_or_default().to_owned());
         }
     }
 

@@ -50,7 +50,10 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
     } else {
         GreeterServer::new(greeter)
     };
-    let pages = axum::Router::new().route("/", axum::routing::get(home)).route("/slow", axum::routing::get(slow));
+    let pages = axum::Router::new()
+        .route("/", axum::routing::get(home))
+        .route("/slow", axum::routing::get(slow))
+        .route("/busy/{milliseconds}", axum::routing::get(busy));
     Ok(Service::new().rpc(server).pages(pages).background("clock", |shutdown| async move {
         shutdown.requested().await;
         tracing::info!("the clock stops");
@@ -64,6 +67,12 @@ async fn home(axum::Extension(call): axum::Extension<Call>) -> String {
 async fn slow() -> &'static str {
     tokio::time::sleep(Duration::from_millis(500)).await;
     "slow\n"
+}
+
+/// Holds the event loop up, as a long computation would; at most a minute.
+async fn busy(axum::extract::Path(milliseconds): axum::extract::Path<u64>) -> &'static str {
+    std::thread::sleep(Duration::from_millis(milliseconds.min(60_000)));
+    "done\n"
 }
 
 /// Answers by itself.
