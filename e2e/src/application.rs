@@ -206,7 +206,12 @@ impl Application {
     /// All processes that belong to this application.
     #[must_use]
     pub fn processes(&self) -> Vec<u32> {
-        pids_with_variable(self.runtime())
+        // A keeper has almost no environment; its program is the copy under the application's folder.
+        let mut pids = pids_with_variable(self.runtime());
+        pids.extend(pids_with_variable(self.folder()));
+        pids.sort_unstable();
+        pids.dedup();
+        pids
     }
 
     /// `shoal down`, after which nothing may be left.

@@ -74,7 +74,8 @@ impl Shopper {
     /// When nobody answers.
     #[track_caller]
     pub fn post(&mut self, action: &str, form: &Form) -> Page {
-        let pairs: Vec<String> = form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
+        let pairs: Vec<String> =
+            form.iter().map(|(name, value)| format!("{}={}", encoded(name), encoded(value))).collect();
         let answer = self.send(action, Some(&pairs.join("&"))).expect("the gateway answers");
         self.follow(answer).expect("the gateway answers")
     }

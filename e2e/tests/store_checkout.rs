@@ -46,8 +46,10 @@ fn a_button_that_is_pressed_often_orders_once() {
     let before = available(&store, "paper-moon-shade");
     let pressed = about_to_pay(&store, "hasty@example.org", "paper-moon-shade", 2);
     let pages = all_at_once(vec![pressed; 6]);
-    let orders: BTreeSet<String> =
-        pages.iter().map(|page| page.order().unwrap_or_else(|| panic!("every press leads to the order: {page:?}"))).collect();
+    let orders: BTreeSet<String> = pages
+        .iter()
+        .map(|page| page.order().unwrap_or_else(|| panic!("every press leads to the order: {page:?}")))
+        .collect();
     assert_eq!(orders.len(), 1, "{orders:?}");
     assert_eq!(available(&store, "paper-moon-shade"), before - 2);
 }

@@ -132,16 +132,18 @@ fn meanwhile(
 const BROWSING: [&str; 4] = ["/", "/product/tide-mug", "/search?q=mug", "/products/in/kitchen"];
 
 #[test]
-fn scaling_the_catalogue_fails_no_page() {
+fn scaling_fails_no_page() {
     let store = STORE.running();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let faults = meanwhile(&store, &BROWSING, fault, || {
-        for (wish, count) in [("catalogue=4", 4), ("catalogue=1", 1), ("catalogue=2", 2)] {
-            let _ = store.shoal(&["scale", wish]).succeeded();
-            store.until_ready("catalogue", count);
-        }
-    });
-    assert_eq!(faults, Vec::<String>::new());
+    for service in ["catalogue", "storefront"] {
+        let faults = meanwhile(&store, &BROWSING, fault, || {
+            for count in [4, 1, 2] {
+                let _ = store.shoal(&["scale", &format!("{service}={count}")]).succeeded();
+                store.until_ready(service, count);
+            }
+        });
+        assert_eq!(faults, Vec::<String>::new());
+    }
 }
 
 /// The process ids of the replicas of every service.

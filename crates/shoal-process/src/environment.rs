@@ -6,7 +6,9 @@ use crate::folders::Folders;
 use shoal_model::{ReplicaName, Revision};
 use std::collections::BTreeMap;
 
-/// The variables a program inherits from whoever started the supervisor, besides those that begin with `SSL_CERT_`.
+/// How the names of more variables that a program inherits begin: where certificates are, and where telemetry goes.
+const PREFIXES_INHERITED: [&str; 2] = ["SSL_CERT_", "OTEL_EXPORTER_"];
+/// The variables a program inherits from whoever started the supervisor.
 pub(crate) const INHERITED: [&str; 7] = ["PATH", "HOME", "USER", "LANG", "TZ", "TMPDIR", "XDG_RUNTIME_DIR"];
 
 /// By its value Shoal knows every process of one launch again.
@@ -36,7 +38,9 @@ pub(crate) fn of_program(
 }
 
 fn inherited(variables: impl Iterator<Item = (String, String)>) -> BTreeMap<String, String> {
-    variables.filter(|(name, _)| INHERITED.contains(&name.as_str()) || name.starts_with("SSL_CERT_")).collect()
+    let listed =
+        |name: &str| INHERITED.contains(&name) || PREFIXES_INHERITED.iter().any(|prefix| name.starts_with(prefix));
+    variables.filter(|(name, _)| listed(name)).collect()
 }
 
 #[cfg(test)]
@@ -45,8 +49,16 @@ mod tests {
 
     #[test]
     fn only_what_is_listed_is_inherited() {
-        let given = ["PATH", "SSL_CERT_FILE", "AWS_SECRET_ACCESS_KEY", "SHOAL_LAUNCH", "LISTEN_FDS"];
+        let given = [
+            "PATH",
+            "SSL_CERT_FILE",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            "OTEL_SECRET",
+            "AWS_SECRET_ACCESS_KEY",
+            "SHOAL_LAUNCH",
+            "LISTEN_FDS",
+        ];
         let kept = inherited(given.iter().map(|name| ((*name).to_owned(), "x".to_owned())));
-        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["PATH", "SSL_CERT_FILE"]);
+        assert_eq!(kept.into_keys().collect::<Vec<_>>(), ["OTEL_EXPORTER_OTLP_ENDPOINT", "PATH", "SSL_CERT_FILE"]);
     }
 }

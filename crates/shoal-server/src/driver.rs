@@ -283,3 +283,174 @@ async fn next_batch(events: &mut mpsc::Receiver<Event>, wake_at: Option<Millis>)
     let _ = tokio::time::timeout(patience, events.recv_many(&mut batch, BATCH_MAX)).await;
     batch
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::full_disk::Disk;
+    use crate::test_world::{exited, replica, running, service, target};
+    use shoal_model::Application;
+    use shoal_process::ProcessSettings;
+    use shoal_reconcile::Phase;
+    use tokio::net::UnixListener;
+
+    struct World {
+        folder: tempfile::TempDir,
+        disk: Disk,
+        driver: Driver,
+        _observed: mpsc::Receiver<Observation>,
+    }
+
+    async fn world() -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let (observations, observed) = mpsc::channel(1000);
+        let settings = ProcessSettings {
+            runtime: path("run"),
+            state: path("state"),
+            shoal: path("no-such-program"),
+            ports: path("ports"),
+        };
+        let runtime = ProcessRuntime::start(settings, observations.clone()).await.unwrap();
+        let listener = UnixListener::bind(path("discovery.sock")).unwrap();
+        let disk = Disk::default();
+        let driver = Driver {
+            store: disk.store(&path("state.redb")),
+            runtime,
+            discovery: Arc::new(DiscoveryServer::start(listener, observations)),
+            journal: Journal::default(),
+            state: State::new(),
+            accepted: None,
+            ending: false,
+            unkept: Unkept::default(),
+        };
+        World { folder, disk, driver, _observed: observed }
+    }
+
+    fn accept() -> Wish {
+        let application = Application { name: service("shop"), gateway: None, services: BTreeMap::new() };
+        let services = BTreeMap::from([target("a", "r1", 2), target("b", "r1", 1)]);
+        let routing = shoal_discovery::RoutingTable { listeners: BTreeMap::new() };
+        Wish::Accept(Box::new(Prepared { application, services, routing, public: None }))
+    }
+
+    impl World {
+        /// Wishes in one turn, and what they came to.
+        async fn ask(&mut self, wishes: Vec<Wish>) -> Vec<Result<Answer, WishError>> {
+            let (batch, replies): (Vec<_>, Vec<_>) = wishes
+                .into_iter()
+                .map(|wish| {
+                    let (reply, answer) = oneshot::channel();
+                    (Event::Asked(wish, reply), answer)
+                })
+                .unzip();
+            self.driver.turn(batch).await;
+            let mut answers = Vec::new();
+            for reply in replies {
+                answers.push(reply.await.unwrap());
+            }
+            answers
+        }
+
+        async fn see(&mut self, observation: Observation) -> Option<Millis> {
+            self.driver.turn(vec![Event::Observed(observation)]).await
+        }
+
+        /// What a kill at this moment would leave on the disk.
+        fn kept(&self) -> Option<State> {
+            let copy = self.folder.path().join("copy.redb");
+            std::fs::copy(self.folder.path().join("state.redb"), &copy).unwrap();
+            let kept: Option<crate::accepted::KeptBefore> = Store::open(&copy).unwrap().get(KEPT).unwrap();
+            kept.map(|kept| State::open(kept.state).unwrap())
+        }
+
+        fn wanted(&self) -> u32 {
+            self.driver.state.service(&service("a")).unwrap().wanted
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wish_is_durable_before_its_reply() {
+        let mut world = world().await;
+        assert!(matches!(world.ask(vec![accept()]).await[0], Ok(Answer::Count(2))));
+        assert_eq!(world.kept().unwrap(), world.driver.state);
+        assert!(world.ask(vec![Wish::Scale(service("a"), 5)]).await[0].is_ok());
+        assert_eq!(world.kept().unwrap().service(&service("a")).unwrap().wanted, 5);
+    }
+
+    #[tokio::test]
+    async fn what_cannot_be_kept_is_refused_and_changes_nothing() {
+        let mut world = world().await;
+        world.disk.set_full(true);
+        let answers = world.ask(vec![accept(), Wish::Look]).await;
+        assert!(
+            matches!(&answers[0], Err(error @ WishError::NotKept(_)) if error.to_string().contains("nothing was changed"))
+        );
+        assert!(matches!(&answers[1], Ok(Answer::Seen(seen)) if seen.accepted.is_none() && seen.state == State::new()));
+        assert!(world.driver.accepted.is_none() && world.driver.state == State::new());
+        let replicas = world.folder.path().join("state/replicas");
+        let started = std::fs::read_dir(replicas).map_or(0, Iterator::count);
+        assert_eq!((started, world.driver.runtime.usage().len()), (0, 0), "no action was taken");
+
+        world.disk.set_full(false);
+        assert!(world.ask(vec![accept()]).await[0].is_ok());
+        world.disk.set_full(true);
+        let before = world.driver.state.clone();
+        let answers = world.ask(vec![Wish::Scale(service("a"), 9), Wish::Scale(service("c"), 1), Wish::Stop]).await;
+        assert!(matches!(answers[0], Err(WishError::NotKept(_))));
+        assert!(matches!(answers[1], Err(WishError::Refused(_))), "what cannot be is said as it is");
+        assert!(matches!(answers[2], Err(WishError::NotKept(_))));
+        assert!(world.driver.state == before && !world.driver.ending);
+        let warnings = world.driver.journal.after(0, Duration::ZERO).await;
+        let warnings = warnings.iter().filter(|entry| entry.kind == "warning").count();
+        assert_eq!(warnings, 2, "once each time that the disk is full");
+
+        world.disk.set_full(false);
+        assert!(world.ask(vec![Wish::Scale(service("a"), 9)]).await[0].is_ok());
+        assert_eq!(world.wanted(), 9);
+    }
+
+    #[tokio::test]
+    async fn an_end_that_was_seen_while_the_disk_was_full_is_not_forgotten() {
+        let mut world = world().await;
+        world.ask(vec![accept()]).await;
+        world.see(running("a-1")).await;
+        world.disk.set_full(true);
+        assert!(world.see(exited("a-1", 3)).await.is_some(), "it is tried again soon");
+        assert_ne!(world.driver.state.replica(&replica("a-1")).unwrap().phase, Phase::Exited);
+        world.disk.set_full(false);
+        world.driver.turn(Vec::new()).await;
+        let phase = world.driver.state.replica(&replica("a-1")).map(|replica| replica.phase);
+        assert!(matches!(phase, None | Some(Phase::Exited)), "{phase:?}");
+        assert_eq!(world.kept().unwrap(), world.driver.state);
+    }
+
+    #[tokio::test]
+    async fn unknown_services_are_refused_and_a_restart_is_all_or_nothing() {
+        let mut world = world().await;
+        world.ask(vec![accept()]).await;
+        let before = world.driver.state.clone();
+        let wishes = vec![
+            Wish::Scale(service("aa"), 1),
+            Wish::Restart(vec![service("a"), service("nobody")]),
+            Wish::Restart(vec![service("nobody")]),
+        ];
+        for answer in world.ask(wishes).await {
+            let told = answer.err().unwrap().to_string();
+            assert!(told.contains("there is no service"), "{told}");
+        }
+        assert!(world.driver.state == before, "nothing has changed");
+        assert!(matches!(world.ask(vec![Wish::Restart(vec![service("a")])]).await[0], Ok(Answer::Count(2))));
+        assert!(matches!(world.ask(vec![Wish::Restart(Vec::new())]).await[0], Ok(Answer::Count(3))));
+    }
+
+    #[tokio::test]
+    async fn only_a_stop_that_is_not_taken_back_ends_it() {
+        let mut world = world().await;
+        world.ask(vec![accept()]).await;
+        world.ask(vec![Wish::Stop]).await;
+        assert!(world.driver.ending && world.driver.state.is_stopping());
+        world.ask(vec![accept()]).await;
+        assert!(!world.driver.ending && !world.driver.state.is_stopping());
+    }
+}

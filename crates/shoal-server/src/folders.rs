@@ -69,7 +69,8 @@ impl Folders {
     pub fn make(&self) -> Result<(), FolderError> {
         make_private(&self.state, "make the application's folder writable, or copy the application to one that is")?;
         if self.runtime.as_os_str().len() > RUNTIME_LENGTH_MAX {
-            let why = io::Error::other(format!("its path is longer than {RUNTIME_LENGTH_MAX} bytes, too long for sockets"));
+            let why =
+                io::Error::other(format!("its path is longer than {RUNTIME_LENGTH_MAX} bytes, too long for sockets"));
             return Err(FolderError::new(&self.runtime, "set XDG_RUNTIME_DIR to a shorter path")(why));
         }
         // The one above them too: in a shared `/tmp` somebody else could have made it.

@@ -64,3 +64,30 @@ fn open_log(path: &Path) -> io::Result<std::fs::File> {
     }
     OpenOptions::new().create(true).append(true).open(path)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_are_records_of_replicas() {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::of(folder.path(), Some(folder.path())).unwrap();
+        assert!(!has_leftovers(&folders), "it never ran");
+        let records = folders.state.join("replicas");
+        std::fs::create_dir_all(&records).unwrap();
+        assert!(!has_leftovers(&folders), "all was tidied up");
+        std::fs::create_dir(records.join("a-1")).unwrap();
+        assert!(has_leftovers(&folders));
+    }
+
+    #[test]
+    fn a_large_log_is_kept_aside_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("supervisor.log");
+        std::fs::File::create(&path).unwrap().set_len(LOG_BYTES_MAX + 1).unwrap();
+        drop(open_log(&path).unwrap());
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), 0);
+        assert_eq!(std::fs::metadata(folder.path().join("supervisor.log.1")).unwrap().len(), LOG_BYTES_MAX + 1);
+    }
+}

@@ -49,6 +49,9 @@ pub use prepare::read_manifest;
 pub use supervise::supervise;
 
 #[cfg(test)]
+mod test_world;
+
+#[cfg(test)]
 fn test_launch() -> shoal_model::LaunchSettings {
     let probe = shoal_model::ProbeSettings {
         check: shoal_model::ProbeCheck::Process,

@@ -26,9 +26,7 @@ fn check_gateway(gateway: &Gateway, held: Option<SocketAddr>, problems: &mut Vec
     let listen = gateway.listen;
     // Somebody who listens there now would make us wait in vain; our own gateway does so with every right.
     let is_ours = held.is_some_and(|held| held.port() == listen.port() && overlap(held.ip(), listen.ip()));
-    if !is_ours
-        && let Err(error) = TcpListener::bind(listen)
-    {
+    if !is_ours && let Err(error) = TcpListener::bind(listen) {
         problems.push(Diagnostic::at(
             Place::GatewayListen,
             Code::AddressTaken,
@@ -133,6 +131,30 @@ mod tests {
         for part in ["SH0100", "SH0101", "SH0102", "no-such-program-here", "shoal.toml:4", "shoal.toml:9"] {
             assert!(shown.contains(part), "{part} in:\n{shown}");
         }
+    }
+
+    #[test]
+    fn the_address_that_our_own_gateway_has_is_not_taken() {
+        let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+        let held = taken.local_addr().unwrap();
+        let text = |listen: &str| {
+            format!(
+                "[application]\nname = \"shop\"\n[gateway]\nlisten = \"{listen}:{}\"\n\
+                 routes = [{{ path = \"/\", service = \"a\" }}]\n[services.a]\nrun = {{ command = [\"sh\"] }}\n",
+                held.port()
+            )
+        };
+        for listen in ["127.0.0.1", "0.0.0.0"] {
+            let manifest = shoal_manifest::parse(&text(listen), Path::new("/shoal.toml")).unwrap();
+            assert_eq!(gateway_problems(&manifest, Some(held)), 0, "{listen}");
+            assert_eq!(gateway_problems(&manifest, None), 1, "{listen}");
+        }
+    }
+
+    fn gateway_problems(manifest: &Manifest, held: Option<SocketAddr>) -> usize {
+        let mut problems = Vec::new();
+        check_gateway(manifest.application.gateway.as_ref().unwrap(), held, &mut problems);
+        problems.len()
     }
 
     #[test]

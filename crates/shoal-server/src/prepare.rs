@@ -152,7 +152,11 @@ async fn build(
     if packages.is_empty() {
         return Ok(BTreeMap::new());
     }
-    around.journal.note(clock::now(), "build", format!("Building {} service{}", packages.len(), if packages.len() == 1 { "" } else { "s" }));
+    around.journal.note(
+        clock::now(),
+        "build",
+        format!("Building {} service{}", packages.len(), if packages.len() == 1 { "" } else { "s" }),
+    );
     let mut compiled = 0_u32;
     let mut tell = |progress: BuildProgress| match progress {
         BuildProgress::Compiled(name) => {

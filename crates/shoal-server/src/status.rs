@@ -196,3 +196,133 @@ fn edges(reports: &[EdgeReport]) -> Vec<Edge> {
 fn millis(span: Option<Duration>) -> f64 {
     span.unwrap_or_default().as_secs_f64() * 1000.0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::accepted::Accepted;
+    use crate::test_world::{World, exited, running, service, target};
+    use shoal_discovery::{DurationSketch, RoutingTable};
+
+    const MANIFEST: &str = "[application]\nname = \"shop\"\n[gateway]\nlisten = \"127.0.0.1:8080\"\n\
+        routes = [{ path = \"/\", service = \"a\" }]\n\
+        [services.a]\npurpose = \"Sells\"\nowner = \"team\"\nrun = { command = [\"true\"] }\n";
+
+    fn snapshot(world: &World) -> Snapshot {
+        let application = shoal_manifest::parse(MANIFEST, std::path::Path::new("/shoal.toml")).unwrap().application;
+        let public = Some("127.0.0.1:8080".parse().unwrap());
+        let routing = RoutingTable { listeners: BTreeMap::new() };
+        Snapshot { state: world.state.clone(), accepted: Some(Accepted { application, routing, public }) }
+    }
+
+    fn composed(world: &World, edges: &[EdgeReport], is_building: bool) -> StatusResponse {
+        let folder = tempfile::tempdir().unwrap();
+        let folders = Folders::of(folder.path(), Some(folder.path())).unwrap();
+        let now = Sample::new(world.now, edges, BTreeMap::new());
+        let (usage, samples) = (BTreeMap::new(), Samples::default());
+        let measured =
+            Measured { usage: &usage, samples: &samples, now: &now, edges, supervisor_memory: 7, is_building };
+        compose(&folders, &snapshot(world), &measured)
+    }
+
+    #[test]
+    fn phases_and_counts_follow_the_brain() {
+        let mut world = World::new([target("a", "r1", 2)]);
+        assert_eq!(composed(&world, &[], true).phase, "building");
+        assert_eq!(composed(&world, &[], false).phase, "running");
+        world.see(&[]);
+        world.see(&[running("a-1")]);
+        let status = composed(&world, &[], true);
+        assert_eq!((status.phase.as_str(), status.address.as_str()), ("running", "http://127.0.0.1:8080"));
+        let a = &status.services[0];
+        assert_eq!((a.name.as_str(), a.purpose.as_str(), a.owner.as_str()), ("a", "Sells", "team"));
+        assert_eq!((a.ready, a.wanted, a.failing), (0, 2, false));
+        let phases: Vec<_> = a.replicas.iter().map(|replica| (replica.phase.as_str(), replica.pid)).collect();
+        assert_eq!(phases, [("starting", 4242), ("starting", 0)]);
+        world.make_ready(&["a-1", "a-2"]);
+        let a = composed(&world, &[], false).services.remove(0);
+        assert_eq!(
+            (a.ready, a.replicas[0].phase.as_str(), a.replicas[0].address.as_str()),
+            (2, "ready", "127.0.0.1:4242")
+        );
+        assert!(a.reasons.is_empty(), "{:?}", a.reasons);
+        world.state.stop(world.now);
+        assert_eq!(composed(&world, &[], false).phase, "stopping");
+        assert_eq!(composed(&World::new([]), &[], false).services.len(), 0);
+    }
+
+    fn crash(world: &mut World, serials: std::ops::RangeInclusive<u32>) {
+        for serial in serials {
+            let name = format!("a-{serial}");
+            // A second at a time, past any waiting.
+            while world.state.replica(&name.parse().unwrap()).is_none() {
+                world.see(&[]);
+            }
+            world.see(&[running(&name)]);
+            world.see(&[exited(&name, 3)]);
+            world.acknowledge();
+        }
+    }
+
+    #[test]
+    fn a_crash_loop_is_failing_and_shows_its_last_words() {
+        let mut world = World::new([target("a", "r1", 1)]);
+        crash(&mut world, 1..=1);
+        assert!(!composed(&world, &[], false).services[0].failing, "once is no loop");
+        crash(&mut world, 2..=6);
+        let a = composed(&world, &[], false).services.remove(0);
+        assert!(a.failing, "{:?}", a.reasons);
+        let reason = a.reasons.iter().find(|reason| reason.contains("exited with code 3")).unwrap();
+        assert!(reason.contains("\n    cannot find my keys"), "{reason}");
+    }
+
+    #[test]
+    fn who_waits_for_a_crash_loop_is_failing_too() {
+        let (name, mut waiting) = target("b", "r1", 1);
+        waiting.after.insert(service("a"));
+        let mut world = World::new([target("a", "r1", 1), (name, waiting)]);
+        assert!(!composed(&world, &[], false).services[1].failing);
+        crash(&mut world, 1..=6);
+        assert!(composed(&world, &[], false).services[1].failing);
+    }
+
+    #[test]
+    fn a_revision_that_crashes_is_failing_though_older_replicas_serve() {
+        let mut world = World::new([target("a", "r1", 1)]);
+        world.make_ready(&["a-1"]);
+        world.acknowledge();
+        world.state.set_target(BTreeMap::from([target("a", "r2", 1)]), world.now);
+        crash(&mut world, 2..=7);
+        let a = composed(&world, &[], false).services.remove(0);
+        assert_eq!((a.ready, a.failing), (1, true), "{:?}", a.reasons);
+    }
+
+    #[test]
+    fn reports_of_one_caller_are_one_edge() {
+        let report = |caller: &str, calls, errors, millis| {
+            let mut durations = DurationSketch::default();
+            (0..calls).for_each(|_| durations.add(Duration::from_millis(millis)));
+            let callee = service("a");
+            EdgeReport { caller: caller.to_owned(), callee, calls, errors, in_flight: 1, durations }
+        };
+        let merged = edges(&[report("gateway", 10, 1, 5), report("b", 3, 0, 1), report("gateway", 30, 2, 50)]);
+        let shown: Vec<_> = merged
+            .iter()
+            .map(|edge| (edge.caller.as_str(), edge.callee.as_str(), edge.calls, edge.errors, edge.in_flight))
+            .collect();
+        assert_eq!(shown, [("b", "a", 3, 0, 1), ("gateway", "a", 40, 3, 2)]);
+        assert!(merged[1].p50_ms > 40.0 && merged[1].p99_ms < 60.0, "{merged:?}");
+    }
+
+    #[test]
+    fn the_public_address_is_ours_while_the_gateway_runs() {
+        let mut world = World::new([target("gateway", "r1", 1)]);
+        assert_eq!(held_address(&snapshot(&world)), None);
+        world.see(&[]);
+        assert_eq!(held_address(&snapshot(&world)), None, "asked for, not seen yet");
+        world.see(&[running("gateway-1")]);
+        assert_eq!(held_address(&snapshot(&world)), Some("127.0.0.1:8080".parse().unwrap()));
+        world.see(&[exited("gateway-1", 1)]);
+        assert_eq!(held_address(&snapshot(&world)), None);
+    }
+}

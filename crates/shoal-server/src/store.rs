@@ -147,8 +147,10 @@ pub mod full_disk {
         pub fn store(&self, path: &Path) -> Store {
             let (disk, file) = (self.clone(), path.to_path_buf());
             let again = move || {
-                let file = std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file)?;
-                Ok(Database::builder().create_with_backend(Backend { file: FileBackend::new(file)?, disk: disk.clone() })?)
+                let file =
+                    std::fs::OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&file)?;
+                Ok(Database::builder()
+                    .create_with_backend(Backend { file: FileBackend::new(file)?, disk: disk.clone() })?)
             };
             Store::open_with(path, Box::new(again)).unwrap()
         }

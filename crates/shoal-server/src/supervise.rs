@@ -89,7 +89,8 @@ async fn run(words: &[OsString]) -> Result<(), SuperviseError> {
     let base = std::env::var_os("XDG_RUNTIME_DIR").map(PathBuf::from).filter(|base| base.is_absolute());
     let folders = Folders::of(Path::new(folder), base.as_deref())?;
     folders.make()?;
-    let _lock = Lock::take(&folders.lock())?;
+    // Never given back: who waits for it waits for the end of this process, and not only of its work.
+    Box::leak(Box::new(Lock::take(&folders.lock())?));
     let store = Store::open(&folders.state.join("state.redb"))?;
     let (state, accepted) = remembered(&store)?;
     let (events, driver_events) = mpsc::channel(EVENTS_MAX);
@@ -167,7 +168,19 @@ async fn assemble(
     if !found.is_empty() {
         journal.note(now, "adopted", format!("Found {} replicas that were left running", found.len()));
     }
-    Ok((Driver { store, runtime, discovery: Arc::new(discovery), journal, state, accepted, ending: false, unkept: Unkept::default() }, shoal))
+    Ok((
+        Driver {
+            store,
+            runtime,
+            discovery: Arc::new(discovery),
+            journal,
+            state,
+            accepted,
+            ending: false,
+            unkept: Unkept::default(),
+        },
+        shoal,
+    ))
 }
 
 async fn forward(mut observed: mpsc::Receiver<shoal_model::Observation>, events: mpsc::Sender<Event>) {

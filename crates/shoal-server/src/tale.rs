@@ -125,3 +125,97 @@ fn note(replica: &ReplicaStatus, at: Millis, kind: &'static str, text: String, j
     let service = Some(replica.replica.service.clone());
     journal.add(Entry { place: 0, at, kind, service, replica: Some(replica.replica.clone()), text });
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::test_world::{World, exited, probed, service, target};
+    use shoal_model::ProbeKind;
+    use std::time::Duration;
+
+    /// What the journal says of a change.
+    async fn told(world: &mut World, change: impl FnOnce(&mut World)) -> Vec<String> {
+        let before = world.state.clone();
+        change(world);
+        let journal = Journal::default();
+        tell(&before, &world.state, world.now, &journal);
+        let entries = journal.after(0, Duration::ZERO).await;
+        entries.into_iter().map(|entry| format!("{}: {}", entry.kind, entry.text)).collect()
+    }
+
+    #[tokio::test]
+    async fn a_replicas_life_is_told() {
+        let mut world = World::new([target("a", "r1", 1)]);
+        assert_eq!(told(&mut world, |world| world.see(&[])).await, ["starting: a-1 is starting"]);
+        let ready = told(&mut world, |world| world.make_ready(&["a-1"])).await;
+        assert_eq!(ready, ["ready: a-1 is ready, 3000 ms after it was asked for"]);
+        let crashed = told(&mut world, |world| world.see(&[exited("a-1", 3)])).await;
+        assert_eq!(crashed[0], "exited: a-1 exited with code 3");
+        let gone = told(&mut world, |world| {
+            world.acknowledge();
+            world.see(&[]);
+        });
+        assert!(gone.await.contains(&"gone: a-1 is gone".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn probes_are_not_news_until_they_change_something() {
+        let mut world = World::new([target("a", "r1", 1)]);
+        world.make_ready(&["a-1"]);
+        let fail = [probed("a-1", ProbeKind::Readiness, false)];
+        let pass = [probed("a-1", ProbeKind::Readiness, true)];
+        assert!(told(&mut world, |world| world.see(&pass)).await.is_empty());
+        assert!(told(&mut world, |world| world.see(&fail)).await.is_empty(), "one failure of three");
+        let lost = told(&mut world, |world| {
+            world.see(&fail);
+            world.see(&fail);
+        });
+        assert_eq!(lost.await, ["not-ready: a-1 is not ready"]);
+        assert_eq!(told(&mut world, |world| world.see(&pass)).await, ["ready: a-1 is ready"]);
+    }
+
+    #[tokio::test]
+    async fn a_scale_says_from_what_to_what_and_who_leaves_why() {
+        let mut world = World::new([target("a", "r1", 2)]);
+        world.make_ready(&["a-1", "a-2"]);
+        world.acknowledge();
+        let scaled = told(&mut world, |world| {
+            world.state.scale(&service("a"), 1, world.now).unwrap();
+            world.see(&[]);
+        });
+        let scaled = scaled.await;
+        assert_eq!(scaled[0], "scaled: a: 2 → 1 replicas");
+        assert!(scaled[1].ends_with("is leaving the routes, because fewer are wanted"), "{scaled:?}");
+        let drained = told(&mut world, World::acknowledge).await;
+        assert!(drained.iter().all(|text| text.contains("was told to finish")) && drained.len() == 1, "{drained:?}");
+    }
+
+    #[tokio::test]
+    async fn down_is_said_once() {
+        let mut world = World::new([target("a", "r1", 1)]);
+        world.make_ready(&["a-1"]);
+        let stopping = told(&mut world, |world| {
+            world.state.stop(world.now);
+            world.see(&[]);
+        });
+        let stopping = stopping.await;
+        assert_eq!(stopping[0], "stopping: Stopping: everything is drained first");
+        let again = told(&mut world, |world| world.state.stop(world.now)).await;
+        assert!(again.is_empty(), "{again:?}");
+    }
+
+    #[test]
+    fn what_changes_is_counted_without_the_gateway() {
+        let world = World::new([target("a", "r1", 1), target("b", "r1", 1), target("gateway", "r1", 1)]);
+        let said = |targets: Vec<(ServiceName, ServiceTarget)>| changed(&world.state, &targets.into_iter().collect());
+        let (a, b, gateway) = (target("a", "r1", 1), target("b", "r1", 1), target("gateway", "r1", 1));
+        assert_eq!(said(vec![a.clone(), b.clone(), gateway.clone()]), "Nothing has changed");
+        assert_eq!(said(vec![target("a", "r2", 1), b.clone(), gateway.clone()]), "1 service is new or has changed");
+        assert_eq!(said(vec![target("a", "r1", 2), b.clone(), gateway.clone()]), "1 service is new or has changed");
+        assert_eq!(said(vec![a.clone(), gateway.clone()]), "1 service was removed");
+        assert_eq!(said(vec![a.clone(), b.clone(), target("gateway", "r2", 1)]), "The gateway has changed");
+        assert_eq!(said(vec![a, b]), "The gateway has changed");
+        let two = said(vec![target("c", "r1", 1), target("d", "r1", 1), gateway]);
+        assert_eq!(two, "2 services are new or have changed, 2 services were removed");
+    }
+}

@@ -154,3 +154,121 @@ pub fn public_url(application: &Application, public: Option<SocketAddr>) -> Stri
         if application.gateway.as_ref().is_some_and(|gateway| gateway.tls.is_some()) { "https" } else { "http" };
     public.map(|address| format!("{scheme}://{address}")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    const MANIFEST: &str = r#"
+        [application]
+        name = "shop"
+        [gateway]
+        listen = "127.0.0.1:8080"
+        routes = [{ path = "/", service = "pages" }]
+        [services.pages]
+        run = { command = ["true"] }
+        calls = ["stock-room"]
+        settings = { greeting = "hello" }
+        [services.pages.env]
+        OTEL_SERVICE_NAME = "my-own"
+        [services.stock-room]
+        run = { command = ["true"] }
+        database = "sqlite"
+        [services.alone]
+        run = { cargo = "alone" }
+    "#;
+
+    struct World {
+        _folder: tempfile::TempDir,
+        folders: Folders,
+        application: Application,
+        ports: InnerPorts,
+    }
+
+    fn world(manifest: &str) -> World {
+        let folder = tempfile::tempdir().unwrap();
+        let application = shoal_manifest::parse(manifest, &folder.path().join("shoal.toml")).unwrap().application;
+        let folders = Folders::of(folder.path(), Some(folder.path())).unwrap();
+        let ports = called(&application).into_iter().zip(20_001..).collect();
+        World { _folder: folder, folders, application, ports }
+    }
+
+    impl World {
+        fn launch(&self, name: &str) -> LaunchSettings {
+            let name = name.parse().unwrap();
+            launch(&self.application, &name, &self.application.services[&name], &self.folders, &self.ports)
+        }
+
+        fn gateway(&self, public: Option<&str>) -> Option<LaunchSettings> {
+            let public = public.map(|address| address.parse().unwrap());
+            gateway_launch(&self.application, Path::new("/bin/shoal"), &self.folders, public, &self.ports)
+        }
+    }
+
+    #[test]
+    fn a_service_is_told_of_what_it_calls_and_of_nothing_else() {
+        let world = world(MANIFEST);
+        let pages = world.launch("pages").env;
+        assert_eq!(pages["STOCK_ROOM_URL"], "http://127.0.0.1:20001");
+        assert_eq!(pages["SHOAL_CALLS"], "stock-room");
+        assert_eq!(pages["SHOAL_SETTINGS"], r#"{"greeting":"hello"}"#);
+        assert!(!pages.contains_key("DATABASE_URL"));
+        let stock = world.launch("stock-room").env;
+        assert!(!stock.keys().any(|name| name.ends_with("_URL") && name != "DATABASE_URL"), "{stock:?}");
+        assert_eq!((stock["SHOAL_CALLS"].as_str(), stock.get("SHOAL_SETTINGS")), ("", None));
+    }
+
+    #[test]
+    fn a_database_is_a_file_in_the_services_own_folder() {
+        let world = world(MANIFEST);
+        let env = world.launch("stock-room").env;
+        let data = PathBuf::from(&env["SHOAL_DATA"]);
+        assert!(data.is_absolute() && data.ends_with(".shoal/data/stock-room"));
+        assert_eq!(env["DATABASE_URL"], format!("sqlite://{}/stock-room.db", data.display()));
+        assert_eq!(env["SHOAL_DISCOVERY"], world.folders.discovery_socket().display().to_string());
+    }
+
+    #[test]
+    fn telemetry_is_named_unless_the_manifest_did() {
+        let world = world(MANIFEST);
+        let (pages, stock) = (world.launch("pages").env, world.launch("stock-room").env);
+        assert_eq!(pages["OTEL_SERVICE_NAME"], "my-own");
+        assert_eq!(stock["OTEL_SERVICE_NAME"], "stock-room");
+        assert_eq!(stock["OTEL_RESOURCE_ATTRIBUTES"], "service.namespace=shop");
+    }
+
+    #[test]
+    fn the_gateway_has_one_socket_per_called_service_and_the_public_one() {
+        let world = world(MANIFEST);
+        let launch = world.gateway(Some("127.0.0.1:8080")).unwrap();
+        let sockets: Vec<String> = launch.sockets.iter().map(|(name, address)| format!("{name} {address}")).collect();
+        assert_eq!(sockets, ["public 127.0.0.1:8080", "to-stock-room 127.0.0.1:20001"]);
+        assert_eq!((launch.listen, launch.replacement), (Listen::Fd, Replacement::StopFirst));
+        assert_eq!(launch.command, ["/bin/shoal", "__gateway"]);
+        assert_eq!(world.gateway(None).unwrap().sockets.len(), 1, "callers need it even without a public address");
+    }
+
+    #[test]
+    fn an_application_that_nobody_calls_needs_no_gateway() {
+        let world = world("[application]\nname = \"x\"\n[services.a]\nrun = { command = [\"true\"] }\n");
+        assert_eq!(world.gateway(None), None);
+        assert!(routing(&world.application, &world.ports).listeners.is_empty());
+        assert_eq!(public_url(&world.application, None), "");
+    }
+
+    #[test]
+    fn every_inner_listener_leads_to_its_own_service_alone() {
+        let world = world(MANIFEST);
+        let table = routing(&world.application, &world.ports);
+        let names: Vec<&str> = table.listeners.keys().map(String::as_str).collect();
+        assert_eq!(names, ["public", "to-stock-room"]);
+        let inner = &table.listeners["to-stock-room"].routes;
+        assert_eq!(
+            inner.iter().map(|route| (route.path.as_str(), route.service.as_str())).collect::<Vec<_>>(),
+            [("/", "stock-room")]
+        );
+        assert_eq!(table.listeners["public"].routes[0].service.as_str(), "pages");
+        assert_eq!(public_url(&world.application, Some("127.0.0.1:8080".parse().unwrap())), "http://127.0.0.1:8080");
+    }
+}

@@ -63,7 +63,10 @@ fn find<'a>(services: &'a [ServiceStatus], method: &str) -> Result<(&'a ServiceS
         (None, 0) => Err(Failure::new(format!("no service has `{method}`; there are:\n  {}", known.join("\n  ")))),
         (None, _) => {
             let names: Vec<&str> = matching.iter().map(|(_, path)| path.trim_start_matches('/')).collect();
-            Err(Failure::new(format!("`{method}` may be any of these; give more of its name:\n  {}", names.join("\n  "))))
+            Err(Failure::new(format!(
+                "`{method}` may be any of these; give more of its name:\n  {}",
+                names.join("\n  ")
+            )))
         }
     }
 }

@@ -7,7 +7,8 @@ use crate::failure::Failure;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use shoal_sdk::Call;
 use shoal_server::api::{
-    ControlClient as Control, Event, EventsRequest, ReplicaStatus, ServiceStatus, StatusRequest, StatusResponse, UpRequest,
+    ControlClient as Control, Event, EventsRequest, ReplicaStatus, ServiceStatus, StatusRequest, StatusResponse,
+    UpRequest,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -156,7 +157,13 @@ struct Board {
 
 impl Board {
     fn new() -> Self {
-        Self { bars: MultiProgress::new(), building: None, services: BTreeMap::new(), reminded: Instant::now(), is_accepted: false }
+        Self {
+            bars: MultiProgress::new(),
+            building: None,
+            services: BTreeMap::new(),
+            reminded: Instant::now(),
+            is_accepted: false,
+        }
     }
 
     /// Shows news and answers the place to ask after next.
@@ -166,6 +173,7 @@ impl Board {
                 "build" => self.build(event.text),
                 "accepted" => {
                     self.is_accepted = true;
+                    self.reminded = Instant::now();
                     self.line(&event.text);
                 }
                 "starting" | "ready" | "built" => {}
