@@ -102,7 +102,9 @@ impl Application {
     /// A command that runs `shoal` in the application's folder.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut command = Command::new(shoal());
+        // Whoever runs the tests in the background had SIGINT ignored for all of them; a user's terminal does not.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=INT").arg(shoal());
         command.args(words).current_dir(self.folder()).env("XDG_RUNTIME_DIR", self.runtime()).env_remove("RUST_LOG");
         command
     }

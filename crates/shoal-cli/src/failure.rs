@@ -33,7 +33,11 @@ impl Failure {
         let mut causes = vec![cause.to_string()];
         let mut next = cause.source();
         while let Some(error) = next {
-            causes.push(error.to_string());
+            let text = error.to_string();
+            // Some say their cause in their own sentence.
+            if !causes.last().is_some_and(|said| said.contains(&text)) {
+                causes.push(text);
+            }
             next = error.source();
         }
         Self { sentence: sentence.into(), causes, rendered: false }

@@ -78,7 +78,8 @@ impl Folders {
         for folder in [above, &self.runtime, &self.ports] {
             make_private(folder, "set XDG_RUNTIME_DIR to a folder of your own")?;
         }
-        let probe = self.state.join(".writable");
+        // Of this process's own, because another may look at the same time.
+        let probe = self.state.join(format!(".writable-{}", std::process::id()));
         std::fs::write(&probe, b"")
             .and_then(|()| std::fs::remove_file(&probe))
             .map_err(FolderError::new(&self.state, "make it writable and see that its disk has room"))
