@@ -25,6 +25,7 @@ pub(crate) fn start_budget(revision: Option<&Revision>, runs: bool) -> Duration 
 /// Looks at each replica of a service.
 pub(crate) fn advance(name: &ServiceName, service: &mut ServiceState, outcome: &mut Outcome) {
     let mut expired = Vec::new();
+    let target = service.target.as_ref().map(|target| target.revision.clone());
     for (serial, replica) in &mut service.replicas {
         if replica.issued.again {
             replica.issued.again = false;
@@ -42,6 +43,8 @@ pub(crate) fn advance(name: &ServiceName, service: &mut ServiceState, outcome: &
                     outcome.wake(deadline);
                 }
             }
+            // An older replica that still serves says nothing about the one that is to take its place.
+            Phase::Ready if *serial < service.fresh_from || target.as_ref() != Some(&replica.revision) => {}
             Phase::Ready if !service.slots.is_empty() && outcome.now.since(replica.since) >= SETTLED_AFTER => {
                 if let Some(slot) = replica.slot.and_then(|slot| service.slots.get_mut(&slot)) {
                     outcome.changed |= slot.crashes != 0;

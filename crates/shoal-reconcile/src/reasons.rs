@@ -31,6 +31,8 @@ pub struct Reason {
 pub enum ReasonKind {
     /// It waits for something else.
     Waiting,
+    /// It waits for something else that will not come by waiting alone.
+    Blocked,
     /// It starts.
     Starting,
     /// It may not receive requests.
@@ -71,8 +73,7 @@ impl State {
         let surroundings = Surroundings::of(self);
         let mut reasons = Vec::new();
         for (name, service) in &self.services {
-            let gate = surroundings.gate(name, service, self.stopping);
-            of_service(self, name, service, gate, &mut reasons);
+            of_service(self, &surroundings, name, service, &mut reasons);
             for (serial, replica) in &service.replicas {
                 if let Some((kind, text)) = of_replica(service, replica, now) {
                     let replica = Some(named(name, *serial));
@@ -87,9 +88,22 @@ impl State {
     }
 }
 
-fn of_service(state: &State, name: &ServiceName, service: &ServiceState, gate: Gate<'_>, reasons: &mut Vec<Reason>) {
-    let (kind, text) = match gate {
-        Gate::Dependency(dependency) if service.wanted() > 0 => (ReasonKind::Waiting, waiting_for(state, dependency)),
+/// The longest chain of services that wait for each other which is followed to its end.
+const CHAIN_MOST: u32 = 100;
+
+fn of_service(
+    state: &State,
+    surroundings: &Surroundings,
+    name: &ServiceName,
+    service: &ServiceState,
+    reasons: &mut Vec<Reason>,
+) {
+    let (kind, text) = match surroundings.gate(name, service, state.stopping) {
+        Gate::Dependency(dependency) if service.wanted() > 0 => {
+            let blocked = is_blocked(state, surroundings, dependency, CHAIN_MOST);
+            let kind = if blocked { ReasonKind::Blocked } else { ReasonKind::Waiting };
+            (kind, waiting_for(state, dependency))
+        }
         Gate::Callers if service.has_live() => {
             (ReasonKind::Waiting, "waits until those that call it have stopped".to_owned())
         }
@@ -103,6 +117,18 @@ fn of_service(state: &State, name: &ServiceName, service: &ServiceState, gate: G
         }
     };
     reasons.push(Reason { service: name.clone(), replica: None, text, kind, log: Vec::new() });
+}
+
+/// Whether this service, which another waits for, will not become ready by waiting alone.
+fn is_blocked(state: &State, surroundings: &Surroundings, name: &ServiceName, chain: u32) -> bool {
+    let Some(service) = state.services.get(name) else { return true };
+    if service.slots.values().any(Slot::is_looping) || service.wanted() == 0 {
+        return true;
+    }
+    match surroundings.gate(name, service, state.stopping) {
+        Gate::Dependency(next) if chain > 0 => is_blocked(state, surroundings, next, chain - 1),
+        _ => false,
+    }
 }
 
 fn waiting_for(state: &State, dependency: &ServiceName) -> String {

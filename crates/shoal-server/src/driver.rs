@@ -5,7 +5,6 @@ use crate::clock;
 use crate::journal::Journal;
 use crate::prepare::Prepared;
 use crate::store::{Store, StoreError};
-
 use crate::tale;
 use shoal_discovery::{DiscoveryServer, HolderName};
 use shoal_model::{Action, ActionKind, Millis, Observation, ReplicaLife, ReplicaName, ServiceName, with_causes};

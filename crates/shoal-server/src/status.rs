@@ -112,7 +112,7 @@ fn purpose(service: &shoal_reconcile::ServiceStatus, declared: Option<&shoal_mod
     declared.and_then(|declared| declared.purpose.clone()).unwrap_or_default()
 }
 
-/// Whether waiting alone will not help: it crashes again and again, or waits for something that does.
+/// Whether waiting alone will not help: it crashes again and again, or waits for what will not come.
 fn is_failing(service: &shoal_reconcile::ServiceStatus, reasons: &[&Reason]) -> bool {
     // Older replicas that still serve do not make a revision work that crashes.
     let is_fresh = |replica: &&shoal_reconcile::ReplicaStatus| {
@@ -120,11 +120,7 @@ fn is_failing(service: &shoal_reconcile::ServiceStatus, reasons: &[&Reason]) -> 
     };
     let fresh = service.replicas.iter().filter(is_fresh).count();
     u32::try_from(fresh).is_ok_and(|fresh| fresh < service.wanted)
-        && reasons.iter().any(|reason| match reason.kind {
-            ReasonKind::CrashLoop => true,
-            ReasonKind::Waiting => reason.text.contains("again and again"),
-            _ => false,
-        })
+        && reasons.iter().any(|reason| matches!(reason.kind, ReasonKind::CrashLoop | ReasonKind::Blocked))
 }
 
 /// A reason with the replica it is about and the last lines that replica wrote.
