@@ -73,9 +73,15 @@ pub fn normal_host(authority: &str) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use shoal_model::Limits;
 
     fn route(host: Option<&str>, path: &str, service: &str) -> Route {
-        Route { host: host.map(str::to_owned), path: path.to_owned(), service: service.parse().unwrap() }
+        Route {
+            host: host.map(str::to_owned),
+            path: path.to_owned(),
+            service: service.parse().unwrap(),
+            limits: Limits::default(),
+        }
     }
 
     fn found(table: &RouteTable, host: &str, path: &str) -> Option<String> {

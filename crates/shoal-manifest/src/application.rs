@@ -11,7 +11,7 @@ use crate::service::{self, Surroundings};
 use crate::tables::{GatewayTable, ManifestTable, RouteTable, ServiceTable, TlsTable};
 use crate::values::Named;
 use crate::words::shown;
-use shoal_model::{Application, Gateway, Route, Service, ServiceName, Tls};
+use shoal_model::{Application, Gateway, Limits, Route, Service, ServiceName, Tls};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Component, Path, PathBuf};
@@ -149,7 +149,7 @@ fn lower_route(route: &RouteTable, problems: &mut Problems) -> Option<Route> {
         Some(host) => Some(host?),
         None => None,
     };
-    Some(Route { host, path: path?, service: service? })
+    Some(Route { host, path: path?, service: service?, limits: Limits::default() })
 }
 
 /// The path without a slash at its end, which matches the same requests. Only one that a request can have is taken.

@@ -1,6 +1,6 @@
 //! What a manifest declares: an application, its gateway and its services.
 
-use crate::{Probes, ServiceName};
+use crate::{Limits, Probes, ServiceName};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -47,6 +47,9 @@ pub struct Route {
     pub path: String,
     /// Where a matching request goes.
     pub service: ServiceName,
+    /// What it allows.
+    #[serde(default)]
+    pub limits: Limits,
 }
 
 /// A named part of the application, with one responsibility.

@@ -9,6 +9,7 @@
 mod application;
 mod causes;
 mod endpoint;
+mod limits;
 mod names;
 mod probe;
 mod revision;
@@ -18,6 +19,7 @@ mod time;
 pub use application::{Application, Database, Gateway, Listen, Replicas, Route, Run, Service, Source, Tls};
 pub use causes::with_causes;
 pub use endpoint::{Address, Endpoint, Generation};
+pub use limits::{Limits, Priority};
 pub use names::{NameError, ReplicaName, RevisionId, ServiceName};
 pub use probe::{ProbeCheck, ProbeKind, ProbeSettings, Probes};
 pub use revision::{LaunchSettings, Replacement, Revision};

@@ -91,6 +91,11 @@ pub enum Observation {
         /// The generation that nobody lags behind.
         generation: Generation,
     },
+    /// A replica is finishing of its own accord (somebody sent its program `SIGTERM`): it takes nothing new and will exit.
+    ReplicaLeaving {
+        /// Which.
+        replica: ReplicaName,
+    },
 }
 
 /// The life of a replica, as its runtime sees it.

@@ -92,7 +92,7 @@ impl Invariants {
                     let routes = self.routes.entry(service.clone()).or_default();
                     routes.acknowledged = routes.acknowledged.max(*generation);
                 }
-                Observation::ProbeFinished { .. } => {}
+                Observation::ProbeFinished { .. } | Observation::ReplicaLeaving { .. } => {}
             }
         }
     }

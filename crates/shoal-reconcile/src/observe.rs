@@ -26,6 +26,7 @@ pub(crate) fn apply(state: &mut State, observation: &Observation, outcome: &mut 
                 acknowledged(service, *generation, outcome);
             }
         }
+        Observation::ReplicaLeaving { .. } => {}
     }
 }
 

@@ -113,7 +113,7 @@ impl Unkept {
                 Observation::RoutesAcknowledged { service, .. } => {
                     self.acknowledged.insert(service.clone(), observation);
                 }
-                Observation::ProbeFinished { .. } => {}
+                Observation::ProbeFinished { .. } | Observation::ReplicaLeaving { .. } => {}
             }
         }
     }

@@ -3,8 +3,8 @@
 use crate::folders::Folders;
 use shoal_discovery::{ListenerRoutes, RoutingTable};
 use shoal_model::{
-    Application, Database, LaunchSettings, Listen, ProbeCheck, ProbeSettings, Probes, Replacement, Route, Run, Service,
-    ServiceName,
+    Application, Database, LaunchSettings, Limits, Listen, ProbeCheck, ProbeSettings, Probes, Replacement, Route, Run,
+    Service, ServiceName,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -136,7 +136,7 @@ pub fn routing(application: &Application, ports: &InnerPorts) -> RoutingTable {
     let mut listeners: BTreeMap<String, ListenerRoutes> = ports
         .keys()
         .map(|service| {
-            let route = Route { host: None, path: "/".to_owned(), service: service.clone() };
+            let route = Route { host: None, path: "/".to_owned(), service: service.clone(), limits: Limits::default() };
             (inner_listener(service), ListenerRoutes { tls: None, routes: vec![route] })
         })
         .collect();

@@ -65,7 +65,12 @@ pub fn empty() -> AnyBody {
 }
 
 pub fn route(host: Option<&str>, path: &str, service: &str) -> Route {
-    Route { host: host.map(str::to_owned), path: path.to_owned(), service: name(service) }
+    Route {
+        host: host.map(str::to_owned),
+        path: path.to_owned(),
+        service: name(service),
+        limits: shoal_model::Limits::default(),
+    }
 }
 
 pub async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
