@@ -18,6 +18,14 @@ pub fn kill(pid: u32) {
     signal(pid, Signal::KILL);
 }
 
+/// `kill -TERM`.
+///
+/// # Panics
+/// When there is no such process.
+pub fn terminate(pid: u32) {
+    signal(pid, Signal::TERM);
+}
+
 /// Stops a process where it is, as a hang would.
 ///
 /// # Panics

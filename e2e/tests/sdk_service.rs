@@ -31,13 +31,14 @@ fn a_long_computation_is_told_apart_from_a_hang() {
     assert_eq!(application.get("/busy/1000").body, "done\n");
     assert_eq!(application.pids("greeter"), [busy], "a second's computation is no hang");
 
-    let url = format!("{}/busy/60000", application.address());
-    let asking = std::thread::spawn(move || get(&url));
+    // Asked directly: the gateway would ask another replica what it may ask twice, and that would hang too.
+    let address = application.service("greeter")["replicas"][0]["address"].as_str().unwrap().to_owned();
+    let asking = std::thread::spawn(move || get(&format!("http://{address}/busy/60000")));
     let after = eventually("the hanging one is replaced", || {
         Some(application.pids("greeter")).filter(|pids| pids.len() == 1 && pids[0] != busy)
     });
-    let page = asking.join().unwrap().unwrap();
-    assert_eq!(page.status, 502, "{page:?}");
+    let page = asking.join().unwrap();
+    assert!(page.is_err(), "{page:?}");
 
     // One that stands still altogether answers no question at all.
     pause(after[0]);

@@ -42,6 +42,8 @@ const NEEDS: &[Need] = &[
     Need { purpose: "gRPC from Python", sign: Sign::PythonModule("venv, ensurepip"), packages: &["python3-venv"] },
     Need { purpose: "an unmodified Node server", sign: Sign::Program(&["node"]), packages: &["nodejs"] },
     Need { purpose: "calls as anyone makes them", sign: Sign::Program(&["curl"]), packages: &["curl"] },
+    Need { purpose: "a proxy to compare with", sign: Sign::Program(&["nginx"]), packages: &["nginx-light"] },
+    Need { purpose: "another proxy to compare with", sign: Sign::Program(&["haproxy"]), packages: &["haproxy"] },
     Need { purpose: "certificates for TLS tests", sign: Sign::Program(&["openssl"]), packages: &["openssl"] },
 ];
 
@@ -115,7 +117,9 @@ fn is_there(sign: &Sign) -> bool {
 
 fn on_path(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+    // Debian puts servers where the path of somebody who is not root may not lead.
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.into_iter().any(|folder| folder.join(name).is_file())
 }
 
 fn has_file(folder: &Path, ending: &str, depth: usize) -> bool {

@@ -1,10 +1,12 @@
-//! The project's own chores: `cargo xtask tidy` (the rules of the project, as tests) and `cargo xtask test` (every
-//! test, with what they need).
+//! The project's own chores: `cargo xtask tidy` (the rules of the project, as tests), `cargo xtask test` (every test,
+//! with what they need) and `cargo xtask bench` (what it costs, measured).
 //!
 //! Never: part of what users run.
 
+mod bench;
 mod install;
 mod metadata;
+mod sim;
 mod test;
 mod tidy;
 mod tree;
@@ -17,7 +19,11 @@ Usage: cargo xtask <command>
 
   tidy             checks the rules of the project: floors, headers, purity, the map, lengths, names, links
   tidy --tighten   as tidy, and lowers xtask/ratchet.txt to present lengths
+  sim [--seed N] [--histories M]
+                   plays seeded histories of the supervisor, with faults; a seed alone is told from beginning to end
+  sim scale        one change to all holders of 1,000 services of 10 replicas: how long, and how much memory
   setup            installs what the tests need, and nothing else
+  bench [ARGS]     measures what Shoal costs beside its peers; ARGS are figures, --rounds N, --seconds S, --list
   test [ARGS]      installs what the tests need, builds shoal, runs every test; ARGS go to `cargo test`
 ";
 
@@ -25,8 +31,10 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let result = match arguments.as_slice() {
+        ["bench", rest @ ..] => bench::run(&root(), rest),
         ["tidy"] => tidy::run(&root(), false),
         ["tidy", "--tighten"] => tidy::run(&root(), true),
+        ["sim", rest @ ..] => sim::run(&root(), rest),
         ["setup"] => test::setup(&root()).map(drop),
         ["test", rest @ ..] => test::run(&root(), rest),
         _ => Err(USAGE.to_owned()),

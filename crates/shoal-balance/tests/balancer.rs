@@ -3,10 +3,12 @@
 #![allow(clippy::unwrap_used)] // a test that panics is a test that fails
 
 use proptest::prelude::*;
-use shoal_balance::{Balancer, Pick};
+use shoal_balance::{Balancer, Moment, Pick};
 use shoal_model::{Address, Endpoint, ReplicaName, RevisionId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+const NOW: Moment = Moment(1);
 
 fn endpoint(serial: u64, weight: u32) -> Endpoint {
     Endpoint {
@@ -23,8 +25,8 @@ fn endpoints(weights: &[u32]) -> Vec<Endpoint> {
 }
 
 fn balancer(weights: &[u32]) -> Balancer {
-    let balancer = Balancer::new();
-    balancer.replace(&endpoints(weights));
+    let balancer = Balancer::default();
+    balancer.replace(&endpoints(weights), NOW);
     balancer
 }
 
@@ -58,7 +60,7 @@ fn shares(balancer: &Balancer, requests: usize, in_flight: usize) -> BTreeMap<u6
             let which = random.next() as usize % running.len();
             drop(running.swap_remove_back(which));
         }
-        let pick = balancer.pick(random.next()).unwrap();
+        let pick = balancer.pick(NOW, random.next()).unwrap();
         *counts.entry(serial(&pick)).or_insert(0.0) += 1.0 / requests as f64;
         running.push_back(pick);
     }
@@ -76,14 +78,14 @@ fn a_pick_can_be_held_across_awaits_by_any_thread() {
 
 #[test]
 fn without_endpoints_there_is_no_pick() {
-    let balancer = Balancer::new();
+    let balancer = Balancer::default();
     assert!(balancer.is_empty());
-    assert!(balancer.pick(7).is_none());
-    balancer.replace(&endpoints(&[100]));
+    assert!(balancer.pick(NOW, 7).is_none());
+    balancer.replace(&endpoints(&[100]), NOW);
     assert_eq!((balancer.is_empty(), balancer.len()), (false, 1));
-    assert!(balancer.pick(7).is_some());
-    balancer.replace(&[]);
-    assert!(balancer.pick(7).is_none());
+    assert!(balancer.pick(NOW, 7).is_some());
+    balancer.replace(&[], NOW);
+    assert!(balancer.pick(NOW, 7).is_none());
 }
 
 #[test]
@@ -111,7 +113,7 @@ fn a_counter_serves_as_random_source() {
     let balancer = balancer(&[100; 4]);
     let mut counts = BTreeMap::new();
     for count in 0..8_000 {
-        *counts.entry(serial(&balancer.pick(count).unwrap())).or_insert(0) += 1;
+        *counts.entry(serial(&balancer.pick(NOW, count).unwrap())).or_insert(0) += 1;
     }
     assert!(counts.values().all(|count| (1_800..2_200).contains(count)), "{counts:?}");
 }
@@ -122,7 +124,7 @@ fn a_stuck_endpoint_gets_hardly_anything() {
     let mut random = Random(9);
     let mut stuck = Vec::new();
     for _ in 0..1_000 {
-        let pick = balancer.pick(random.next()).unwrap();
+        let pick = balancer.pick(NOW, random.next()).unwrap();
         if serial(&pick) == 1 {
             stuck.push(pick);
         }
@@ -133,16 +135,16 @@ fn a_stuck_endpoint_gets_hardly_anything() {
 #[test]
 fn what_an_endpoint_that_left_still_answers_is_counted_until_it_is_answered_or_back() {
     let balancer = balancer(&[100]);
-    let (first, second) = (balancer.pick(1).unwrap(), balancer.pick(2).unwrap());
+    let (first, second) = (balancer.pick(NOW, 1).unwrap(), balancer.pick(NOW, 2).unwrap());
     assert_eq!(balancer.leaving(), 0, "it has not left");
-    balancer.replace(&[endpoint(7, 100)]);
-    let elsewhere = balancer.pick(3).unwrap();
+    balancer.replace(&[endpoint(7, 100)], NOW);
+    let elsewhere = balancer.pick(NOW, 3).unwrap();
     assert_eq!(balancer.leaving(), 2);
-    balancer.replace(&[endpoint(8, 100)]);
+    balancer.replace(&[endpoint(8, 100)], NOW);
     assert_eq!(balancer.leaving(), 3, "those that left earlier stay counted");
     drop(first);
     assert_eq!(balancer.leaving(), 2);
-    balancer.replace(&endpoints(&[50]));
+    balancer.replace(&endpoints(&[50]), NOW);
     assert_eq!((balancer.leaving(), pending(&balancer, 0)), (1, 1), "back, at another weight");
     drop((second, elsewhere));
     assert_eq!(balancer.leaving(), 0);
@@ -151,11 +153,11 @@ fn what_an_endpoint_that_left_still_answers_is_counted_until_it_is_answered_or_b
 #[test]
 fn a_failed_replica_can_be_avoided() {
     let balancer = balancer(&[100, 0]);
-    let first = balancer.pick(3).unwrap();
+    let first = balancer.pick(NOW, 3).unwrap();
     let name = first.endpoint().replica.clone();
-    let second = balancer.pick_except(3, std::slice::from_ref(&name)).unwrap();
+    let second = balancer.pick_except(NOW, 3, std::slice::from_ref(&name)).unwrap();
     assert_ne!(second.endpoint().replica, name);
-    assert!(balancer.pick_except(3, &[name, second.endpoint().replica.clone()]).is_none());
+    assert!(balancer.pick_except(NOW, 3, &[name, second.endpoint().replica.clone()]).is_none());
     drop((first, second));
     assert!(balancer.pending().iter().all(|(_, count)| *count == 0));
 }
@@ -169,10 +171,13 @@ fn many_threads_leave_no_count_behind() {
             std::thread::spawn(move || {
                 let mut random = Random(seed);
                 for round in 0..5_000 {
-                    let _first = balancer.pick(random.next());
-                    let _second = balancer.pick(random.next());
+                    let _first = balancer.pick(NOW, random.next());
+                    let _second = balancer.pick(NOW, random.next());
                     if round % 100 == 0 {
-                        balancer.replace(&endpoints(&[100, (random.next() % 100) as u32, 10][..(round / 100) % 3 + 1]));
+                        balancer.replace(
+                            &endpoints(&[100, (random.next() % 100) as u32, 10][..(round / 100) % 3 + 1]),
+                            NOW,
+                        );
                     }
                 }
             })
@@ -181,7 +186,7 @@ fn many_threads_leave_no_count_behind() {
     for thread in threads {
         thread.join().unwrap();
     }
-    balancer.replace(&endpoints(&[100, 50, 10]));
+    balancer.replace(&endpoints(&[100, 50, 10]), NOW);
     assert!(balancer.pending().iter().all(|(_, count)| *count == 0), "{:?}", balancer.pending());
 }
 
@@ -190,11 +195,11 @@ proptest! {
     fn of_two_the_less_loaded_is_picked(busy in 1..20u64, random: u64) {
         let balancer = balancer(&[100, 100]);
         // Fill both evenly, then let go of one endpoint's picks.
-        let picks: Vec<Pick> = (0..busy * 2).filter_map(|count| balancer.pick(count)).collect();
+        let picks: Vec<Pick> = (0..busy * 2).filter_map(|count| balancer.pick(NOW, count)).collect();
         let (zero, one): (Vec<Pick>, Vec<Pick>) = picks.into_iter().partition(|pick| serial(pick) == 0);
         drop(zero);
         prop_assert!(pending(&balancer, 1) > 0);
-        prop_assert_eq!(serial(&balancer.pick(random).unwrap()), 0);
+        prop_assert_eq!(serial(&balancer.pick(NOW, random).unwrap()), 0);
         drop(one);
     }
 
@@ -204,7 +209,7 @@ proptest! {
         let all_zero = weights.iter().all(|weight| *weight == 0);
         let mut held = Vec::new();
         for random in randoms {
-            let pick = balancer.pick(random).unwrap();
+            let pick = balancer.pick(NOW, random).unwrap();
             prop_assert!(all_zero || pick.endpoint().weight > 0);
             held.push(pick);
         }
@@ -215,13 +220,13 @@ proptest! {
         sets in prop::collection::vec(prop::collection::btree_map(0..6u64, 0..200u32, 0..6), 1..8),
         randoms in prop::collection::vec(any::<u64>(), 0..20),
     ) {
-        let balancer = Balancer::new();
+        let balancer = Balancer::default();
         let mut held: Vec<Pick> = Vec::new();
         for set in &sets {
             let wanted: Vec<Endpoint> = set.iter().map(|(serial, weight)| endpoint(*serial, *weight)).collect();
-            balancer.replace(&wanted);
+            balancer.replace(&wanted, NOW);
             prop_assert_eq!(balancer.len(), wanted.len());
-            held.extend(randoms.iter().filter_map(|random| balancer.pick(*random)));
+            held.extend(randoms.iter().filter_map(|random| balancer.pick(NOW, *random)));
             for (replica, count) in balancer.pending() {
                 let expected = held.iter().filter(|pick| pick.endpoint().replica == replica).count();
                 prop_assert_eq!(count, expected as u64, "{}", replica);
@@ -239,12 +244,12 @@ proptest! {
             1..12,
         ),
     ) {
-        let balancer = Balancer::new();
+        let balancer = Balancer::default();
         let mut held: Vec<Pick> = Vec::new();
         for (set, randoms, ended) in &turns {
             let wanted: Vec<Endpoint> = set.iter().map(|(serial, weight)| endpoint(*serial, *weight)).collect();
-            balancer.replace(&wanted);
-            held.extend(randoms.iter().filter_map(|random| balancer.pick(*random)));
+            balancer.replace(&wanted, NOW);
+            held.extend(randoms.iter().filter_map(|random| balancer.pick(NOW, *random)));
             // The oldest end first, so that some of those at endpoints that left do.
             held.drain(..(*ended).min(held.len()));
             let gone = held.iter().filter(|pick| !set.contains_key(&serial(pick))).count();

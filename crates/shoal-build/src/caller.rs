@@ -256,7 +256,8 @@ fn over_wire(plan: &ServicePlan, methods: &[&MethodPlan]) -> TokenStream {
     let bodies = methods.iter().map(|method| {
         let signature = signature(method);
         let path = format!("/{}/{}", plan.full_name(), method.name);
-        quote! { #signature { self.channel.unary(#path, call, request).await } }
+        let repeatable = method.repeatable;
+        quote! { #signature { self.channel.unary(#path, #repeatable, call, request).await } }
     });
     quote! {
         struct #wire {

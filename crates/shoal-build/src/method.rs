@@ -25,6 +25,8 @@ pub(crate) struct MethodPlan {
     pub response: TokenStream,
     /// Declared `NO_SIDE_EFFECTS`: may be asked for with an HTTP GET.
     pub no_side_effects: bool,
+    /// Declared `NO_SIDE_EFFECTS` or `IDEMPOTENT`: may be sent again where the first answer was lost.
+    pub repeatable: bool,
     pub comment: String,
 }
 
@@ -43,6 +45,7 @@ impl ServicePlan {
             let mut methods = Vec::new();
             for (method_index, method) in service.method.iter().enumerate() {
                 let name = method.name.clone().unwrap_or_default();
+                let level = method.options.idempotency_level;
                 let rust_type = |protobuf: &Option<String>| {
                     let protobuf = protobuf.as_deref().unwrap_or_default();
                     context
@@ -54,7 +57,8 @@ impl ServicePlan {
                     function: make_field_ident(&snake_case(&name)),
                     request: rust_type(&method.input_type)?,
                     response: rust_type(&method.output_type)?,
-                    no_side_effects: method.options.idempotency_level == Some(IdempotencyLevel::NO_SIDE_EFFECTS),
+                    no_side_effects: level == Some(IdempotencyLevel::NO_SIDE_EFFECTS),
+                    repeatable: level.is_some_and(|level| level != IdempotencyLevel::IDEMPOTENCY_UNKNOWN),
                     comment: comment(file, &[6, index(service_index), 2, index(method_index)]),
                     name,
                 });

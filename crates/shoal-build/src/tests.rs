@@ -21,6 +21,7 @@ service StockRoom {
   // How many there are.
   rpc Count(CountRequest) returns (CountResponse) { option idempotency_level = NO_SIDE_EFFECTS; }
   rpc TakeAll(CountRequest) returns (shop.types.v1.Money);
+  rpc PutBack(CountRequest) returns (CountResponse) { option idempotency_level = IDEMPOTENT; }
 }
 message CountRequest { string id = 1; }
 message CountResponse { int64 pieces = 1; }
@@ -65,7 +66,7 @@ fn a_contract_is_messages_a_full_trait_and_a_server() {
 fn a_caller_gets_only_what_it_lists() {
     let folder = shop();
     calls("", "::shop_contracts")
-        .service("shop.stock_room.v1.StockRoom", &["Count"])
+        .service("shop.stock_room.v1.StockRoom", &["Count", "PutBack"])
         .generate_into(folder.path(), &folder.path().join("out"))
         .unwrap();
     let code = read(folder.path(), "calls.rs");
@@ -73,7 +74,7 @@ fn a_caller_gets_only_what_it_lists() {
     let shown: String = code.lines().filter(|line| !line.contains("pub static")).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!("calls", shown);
     let records = read_records(&std::fs::read(folder.path().join("out/shop.stock_room.v1.StockRoom.calls")).unwrap());
-    let expected = r#"{"service":"shop.stock_room.v1.StockRoom","callee":"stock-room","methods":["Count"]}"#;
+    let expected = r#"{"service":"shop.stock_room.v1.StockRoom","callee":"stock-room","methods":["Count","PutBack"]}"#;
     assert_eq!(records.unwrap()[0].header, expected);
 }
 
@@ -136,7 +137,7 @@ fn lists_of_calls_are_checked() {
     let all = || calls("", "::c");
     for (error, expected) in [
         (generate(all().service("shop.v1.Other", &["A"])), "there is: shop.stock_room.v1.StockRoom"),
-        (generate(all().service(name, &["Cuont"])), "has no method `Cuont`; it has: Count, TakeAll"),
+        (generate(all().service(name, &["Cuont"])), "has no method `Cuont`; it has: Count, TakeAll, PutBack"),
         (generate(all().service(name, &[])), "no method of `shop.stock_room.v1.StockRoom` is listed"),
         (generate(all().service(name, &["Count", "Count"])), "Count` is listed twice"),
         (generate(all().service(name, &["Count"]).service(name, &["TakeAll"])), "list each once"),

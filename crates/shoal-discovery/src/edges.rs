@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-/// The counters of one caller; a cheap handle, clones count together.
+/// The counters of one process; a cheap handle, clones count together.
 #[derive(Clone, Debug)]
 pub struct Edges {
     shared: Arc<Shared>,
@@ -19,7 +19,8 @@ pub struct Edges {
 #[derive(Debug)]
 struct Shared {
     caller: String,
-    edges: RwLock<BTreeMap<ServiceName, Edge>>,
+    /// By caller and callee.
+    edges: RwLock<BTreeMap<(String, ServiceName), Edge>>,
 }
 
 /// The counters towards one callee; a cheap handle that spares looking the callee up for each call.
@@ -53,10 +54,17 @@ impl Edges {
     /// The edge towards a callee; makes it when it is new.
     #[must_use]
     pub fn to(&self, callee: &ServiceName) -> Edge {
-        let known = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner).get(callee).cloned();
+        self.between(&self.shared.caller, callee)
+    }
+
+    /// The edge of another caller, on whose behalf this process calls; makes it when it is new.
+    #[must_use]
+    pub fn between(&self, caller: &str, callee: &ServiceName) -> Edge {
+        let key = (caller.to_owned(), callee.clone());
+        let known = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
         known.unwrap_or_else(|| {
             let mut edges = self.shared.edges.write().unwrap_or_else(PoisonError::into_inner);
-            edges.entry(callee.clone()).or_insert_with(Edge::new).clone()
+            edges.entry(key).or_insert_with(Edge::new).clone()
         })
     }
 
@@ -65,11 +73,11 @@ impl Edges {
         self.to(callee).begin()
     }
 
-    /// The totals of every edge, by callee.
+    /// The totals of every edge, by caller and callee.
     #[must_use]
     pub fn report(&self) -> Vec<EdgeReport> {
         let edges = self.shared.edges.read().unwrap_or_else(PoisonError::into_inner);
-        edges.iter().map(|(callee, edge)| edge.report(&self.shared.caller, callee)).collect()
+        edges.iter().map(|((caller, callee), edge)| edge.report(caller, callee)).collect()
     }
 }
 

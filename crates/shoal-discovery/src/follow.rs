@@ -6,6 +6,7 @@ use crate::edges::Edges;
 use crate::holder::{Effect, Holder, View};
 use crate::lines::{read_line, write_line};
 use crate::messages::{EDGES_PER_REPORT_MAX, EdgeReport, FromHolder, HolderName, LINE_MAX, Watches};
+use shoal_model::ServiceName;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +42,8 @@ struct Shared {
     /// Something is to be written: an acknowledgement became due.
     due: Notify,
     views: watch::Sender<Arc<View>>,
+    /// Whether the publisher was told that this process ends.
+    said: watch::Sender<bool>,
     edges: Edges,
 }
 
@@ -68,6 +71,7 @@ impl Follower {
             holder: Mutex::new(Holder::new(holder, watches)),
             due: Notify::new(),
             views: sender,
+            said: watch::Sender::new(false),
             edges,
         });
         let task = tokio::spawn(follow(socket, Arc::clone(&shared))).abort_handle();
@@ -80,11 +84,27 @@ impl Follower {
         self.views.clone()
     }
 
-    /// This view is applied: no new request goes to an endpoint that it does not list, and none that went there before is
-    /// still unanswered. Sends the acknowledgements, upon which such endpoints are told to stop.
+    /// This view is applied, all of it: see [`Follower::applied_service`].
     pub fn applied(&self, view: &View) {
         self.shared.holder().applied(view);
         self.shared.due.notify_one();
+    }
+
+    /// What this view says of one service is applied: no new request goes to an endpoint that it does not list, and none
+    /// that went there before is still unanswered. Sends the acknowledgement, upon which such endpoints are told to stop.
+    pub fn applied_service(&self, view: &View, service: &ServiceName) {
+        self.shared.holder().applied_service(view, service);
+        self.shared.due.notify_one();
+    }
+
+    /// This process was told to end, and finishes what it has: the supervisor is told, so that another takes its place.
+    /// Returns once it was, or when it could not be within this time.
+    pub async fn leave(&self, within: Duration) {
+        self.shared.holder().leave();
+        self.shared.due.notify_one();
+        let mut said = self.shared.said.subscribe();
+        // Should nobody be there to hear it, the process ends as it would have without.
+        let _ = tokio::time::timeout(within, said.wait_for(|said| *said)).await;
     }
 }
 
@@ -148,7 +168,7 @@ async fn connection(socket: &Path, shared: &Shared) -> Ended {
 /// Reads until the connection fails (`Err`, with the reason) or the publisher refuses (`Ok`, with its sentence).
 async fn hear(read: OwnedReadHalf, shared: &Shared, welcomed: &mut bool) -> Result<String, String> {
     let mut reader = BufReader::new(read);
-    let mut line = Vec::new();
+    let (mut line, mut is_changed) = (Vec::new(), false);
     loop {
         let silence_max = shared.holder().times().lease * SILENT_LEASES_MAX;
         match tokio::time::timeout(silence_max, read_line(&mut reader, &mut line, LINE_MAX)).await {
@@ -166,12 +186,15 @@ async fn hear(read: OwnedReadHalf, shared: &Shared, welcomed: &mut bool) -> Resu
                 tracing::debug!("discovery: connected");
                 shared.due.notify_one();
             }
-            Effect::Changed => {
-                let view = Arc::new(shared.holder().view().clone());
-                shared.views.send_replace(view);
-            }
+            Effect::Changed => is_changed = true,
             Effect::Reconnect { why } => return Err(why),
             Effect::Refused { why } => return Ok(why),
+        }
+        // What has come already belongs to one view: a supervisor tells a thousand services in a thousand lines.
+        if is_changed && !reader.buffer().contains(&b'\n') {
+            is_changed = false;
+            let view = Arc::new(shared.holder().view().clone());
+            shared.views.send_replace(view);
         }
     }
 }
@@ -182,7 +205,7 @@ async fn speak(mut write: OwnedWriteHalf, shared: &Shared) -> io::Error {
     let mut report_at = tokio::time::Instant::now() + REPORT_EVERY;
     let mut alive_at = tokio::time::Instant::now();
     loop {
-        let mut lines = shared.holder().acknowledgements();
+        let mut lines = shared.holder().due();
         let now = tokio::time::Instant::now();
         if now >= report_at {
             report_at = now + REPORT_EVERY;
@@ -195,6 +218,9 @@ async fn speak(mut write: OwnedWriteHalf, shared: &Shared) -> io::Error {
         for line in &lines {
             if let Err(error) = write_line(&mut write, line).await {
                 return error;
+            }
+            if *line == FromHolder::Leaving {
+                shared.said.send_replace(true);
             }
         }
         // The heartbeat may have been shortened by a welcome that came meanwhile.

@@ -3,19 +3,27 @@
 //! It keeps its endpoints over any number of connections; only a line about a service replaces that service's. No
 //! socket, no clock.
 
-use crate::messages::{FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, Watches, accepts};
+use crate::messages::{
+    Caller, FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, VERSION_WITH_CALLERS, Watches, accepts,
+};
 use shoal_model::{Endpoint, Generation, ReplicaName, ServiceName};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// What a holder knows: the endpoints of each service it was told of, and the gateway's routes.
+/// What a holder knows: the endpoints of each service it was told of, and for a holder of everything the routes and
+/// callers. Cheap to clone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct View {
     /// By service; sorted by replica. A service that is missing was never published; one without endpoints has no
     /// ready replica.
-    pub endpoints: BTreeMap<ServiceName, (Generation, Vec<Endpoint>)>,
+    pub endpoints: BTreeMap<ServiceName, (Generation, Arc<[Endpoint]>)>,
+    /// How many requests may be under way at one replica of a service, where somebody said so.
+    pub concurrency_max: Arc<BTreeMap<ServiceName, u32>>,
     /// The routes; `None` until they came, and always for a holder that does not watch everything.
-    pub routing: Option<RoutingTable>,
+    pub routing: Option<Arc<RoutingTable>>,
+    /// The replicas whose calls a holder of everything serves.
+    pub callers: Arc<BTreeMap<ReplicaName, Caller>>,
 }
 
 /// What a line did.
@@ -49,6 +57,13 @@ pub struct Holder {
     applied: BTreeMap<ServiceName, Generation>,
     /// What this connection's publisher has told, and the generation it was last sent an acknowledgement of.
     told: BTreeMap<ServiceName, Option<Generation>>,
+    /// The callers as far as they were told, while more lines belong to the change.
+    callers_begun: Option<BTreeMap<ReplicaName, Caller>>,
+    /// Whether the process ends, and whether this connection's publisher knows.
+    leaving: bool,
+    leaving_told: bool,
+    /// The version this connection's publisher speaks; 0 before it spoke.
+    version: u32,
     times: Times,
 }
 
@@ -71,6 +86,10 @@ impl Holder {
             view: View::default(),
             applied: BTreeMap::new(),
             told: BTreeMap::new(),
+            callers_begun: None,
+            leaving: false,
+            leaving_told: false,
+            version: 0,
             times: Times { lease: Duration::from_secs(3), heartbeat: Duration::from_secs(1) },
         }
     }
@@ -79,6 +98,9 @@ impl Holder {
     /// publisher has spoken of it.
     pub fn hello(&mut self) -> FromHolder {
         self.told.clear();
+        self.callers_begun = None;
+        self.leaving_told = false;
+        self.version = 0;
         FromHolder::Hello { version: VERSION, holder: self.name.clone(), watches: self.watches.clone() }
     }
 
@@ -90,16 +112,35 @@ impl Holder {
                     "the supervisor speaks version {version} of the discovery protocol, this program {VERSION}"
                 ),
             },
-            FromPublisher::Welcome { lease, heartbeat, .. } => {
+            FromPublisher::Welcome { version, lease, heartbeat } => {
+                self.version = version;
                 // A heartbeat of nothing would spin.
                 let heartbeat = heartbeat.clamp(Duration::from_millis(10), Duration::from_secs(60));
                 self.times = Times { lease: lease.max(heartbeat), heartbeat };
                 Effect::Welcomed
             }
             FromPublisher::Routing(table) => {
-                let changed = self.view.routing.as_ref() != Some(&table);
-                self.view.routing = Some(table);
-                if changed { Effect::Changed } else { Effect::Nothing }
+                let changed = self.view.routing.as_deref() != Some(&table);
+                self.view.routing = Some(Arc::new(table));
+                changed_if(changed)
+            }
+            FromPublisher::Concurrency { max } => {
+                let changed = *self.view.concurrency_max != max;
+                self.view.concurrency_max = Arc::new(max);
+                changed_if(changed)
+            }
+            FromPublisher::Callers { is_snapshot, added, removed, continues } => {
+                let begun = self.callers_begun.take().unwrap_or_else(|| (*self.view.callers).clone());
+                let mut callers = if is_snapshot { BTreeMap::new() } else { begun };
+                callers.retain(|replica, _| !removed.contains(replica));
+                callers.extend(added.into_iter().map(|caller| (caller.replica.clone(), caller)));
+                if continues {
+                    self.callers_begun = Some(callers);
+                    return Effect::Nothing;
+                }
+                let changed = *self.view.callers != callers;
+                self.view.callers = Arc::new(callers);
+                changed_if(changed)
             }
             FromPublisher::Snapshot { service, generation, endpoints } => {
                 if !self.watches.includes(&service) {
@@ -131,20 +172,35 @@ impl Holder {
         }
     }
 
-    /// The user of the view has applied it: no new request of its goes to an endpoint that the view does not list.
+    /// The user of the view has applied all of it: see [`Holder::applied_service`].
     pub fn applied(&mut self, view: &View) {
-        for (service, (generation, endpoints)) in &view.endpoints {
-            let Some((current, held)) = self.view.endpoints.get(service) else { continue };
-            if generation < current || (generation == current && endpoints == held) {
-                let applied = self.applied.entry(service.clone()).or_insert(*generation);
-                *applied = (*applied).max(*generation);
-            }
+        view.endpoints.keys().for_each(|service| self.applied_service(view, service));
+    }
+
+    /// The user of the view has applied what it says of one service: no new request of its goes to an endpoint that the
+    /// view does not list.
+    pub fn applied_service(&mut self, view: &View, service: &ServiceName) {
+        let Some((generation, endpoints)) = view.endpoints.get(service) else { return };
+        let Some((current, held)) = self.view.endpoints.get(service) else { return };
+        if generation < current || (generation == current && endpoints == held) {
+            let applied = self.applied.entry(service.clone()).or_insert(*generation);
+            *applied = (*applied).max(*generation);
         }
     }
 
-    /// Acknowledgements that this connection's publisher has not been sent. What is returned counts as sent.
-    pub fn acknowledgements(&mut self) -> Vec<FromHolder> {
+    /// The process ends: the publisher is told, and so is each that follows it.
+    pub fn leave(&mut self) {
+        self.leaving = true;
+    }
+
+    /// What is to be said to this connection's publisher and was not yet: what was applied, and that the process ends.
+    /// What is returned counts as said.
+    pub fn due(&mut self) -> Vec<FromHolder> {
         let mut due = Vec::new();
+        if self.leaving && !self.leaving_told && self.version >= VERSION_WITH_CALLERS {
+            self.leaving_told = true;
+            due.push(FromHolder::Leaving);
+        }
         for (service, acknowledged) in &mut self.told {
             let Some(applied) = self.applied.get(service) else { continue };
             if *acknowledged != Some(*applied) {
@@ -173,7 +229,7 @@ impl Holder {
         generation: Generation,
         endpoints: BTreeMap<ReplicaName, Endpoint>,
     ) -> Effect {
-        let new = (generation, endpoints.into_values().collect::<Vec<_>>());
+        let new = (generation, endpoints.into_values().collect::<Arc<[_]>>());
         let old = self.view.endpoints.get(&service);
         if old == Some(&new) {
             return Effect::Nothing;
@@ -185,4 +241,8 @@ impl Holder {
         self.view.endpoints.insert(service, new);
         Effect::Changed
     }
+}
+
+fn changed_if(changed: bool) -> Effect {
+    if changed { Effect::Changed } else { Effect::Nothing }
 }

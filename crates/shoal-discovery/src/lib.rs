@@ -4,25 +4,31 @@
 //! publishes each service's endpoints and the gateway's routes ([`DiscoveryServer`]), the gateway and the SDK hold them
 //! ([`Follower`]), acknowledge what they applied and report counters per edge ([`Edges`]). Its two halves are pure state
 //! machines, [`publisher`] and [`holder`]; [`follow`] and [`serve`] only move bytes. *Health* ([`Health`], [`ask`]) is a
-//! socket of each replica's own, served by its own thread.
+//! socket of each replica's own, served by its own thread. Beside them, [`kept`] has the listening sockets that a replica's
+//! keeper hands out, and [`sockets`] those a process was started with.
 //!
 //! Never: decides which replica is ready, balances, or throws away endpoints because the supervisor is gone.
 
+pub mod descriptors;
 pub mod edges;
 pub mod follow;
 pub mod health;
 pub mod holder;
+pub mod kept;
 mod lines;
 pub mod messages;
 pub mod publisher;
+mod reports;
 pub mod serve;
 pub mod sketch;
 pub mod sockets;
 
 pub use edges::{Edge, Edges, InFlight};
 pub use follow::Follower;
-pub use health::{Health, HealthAnswer, ask};
+pub use health::{Health, HealthAnswer, HealthWatch, ask};
 pub use holder::View;
-pub use messages::{EdgeReport, FromHolder, FromPublisher, HolderName, ListenerRoutes, RoutingTable, VERSION, Watches};
+pub use messages::{
+    Caller, EdgeReport, FromHolder, FromPublisher, HolderName, ListenerRoutes, RoutingTable, VERSION, Watches,
+};
 pub use serve::{DiscoveryServer, DiscoverySettings};
 pub use sketch::DurationSketch;

@@ -5,13 +5,18 @@
 
 use crate::DurationSketch;
 use serde::{Deserialize, Serialize};
-use shoal_model::{Endpoint, Generation, ReplicaName, Route, ServiceName, Tls};
+use shoal_model::{Endpoint, Generation, ReplicaName, RevisionId, Route, ServiceName, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The protocol's version that this release speaks.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The version from which on there are [`FromHolder::Leaving`], [`FromPublisher::Callers`] and
+/// [`FromPublisher::Concurrency`].
+pub const VERSION_WITH_CALLERS: u32 = 2;
 
 /// The longest line either side reads, in bytes.
 pub const LINE_MAX: usize = 4 * 1024 * 1024;
@@ -21,6 +26,10 @@ pub const WATCHES_MAX: usize = 1000;
 
 /// The most edges one `Report` may carry; a holder with more sends several.
 pub const EDGES_PER_REPORT_MAX: usize = 64;
+
+/// The most callers that one line adds or removes, so that it stays within [`LINE_MAX`] even if each calls as many
+/// services as it can; more come in further lines.
+pub const CALLERS_PER_LINE_MAX: usize = 400;
 
 /// Whether a peer that speaks `version` is understood: this version, or the one before it.
 #[must_use]
@@ -96,6 +105,8 @@ pub enum FromHolder {
     },
     /// Nothing but that it lives: renews its lease, as every other line does.
     Alive,
+    /// It was told to end, and finishes what it has: somebody should take its place. Said once on a connection.
+    Leaving,
 }
 
 /// What the publisher says.
@@ -135,6 +146,24 @@ pub enum FromPublisher {
         /// Replicas that take no new request.
         removed: Vec<ReplicaName>,
     },
+    /// The replicas whose calls a holder of everything serves, at sockets that their keepers hand out.
+    Callers {
+        /// Whether this is the first line of its kind on the connection: it replaces what was held.
+        is_snapshot: bool,
+        /// New ones, and changed ones (which replace the caller of the same name). At most [`CALLERS_PER_LINE_MAX`].
+        added: Vec<Caller>,
+        /// Those whose processes have ended.
+        removed: Vec<ReplicaName>,
+        /// Whether another line follows that belongs to the same change: only all of them together are to be applied.
+        #[serde(default)]
+        continues: bool,
+    },
+    /// How many requests may be under way at one replica of a service before its callers turn some away; replaces what
+    /// was held. Services that are not named have no such limit of their own.
+    Concurrency {
+        /// By service, those that the holder watches.
+        max: BTreeMap<ServiceName, u32>,
+    },
     /// Nothing but that it lives.
     Heartbeat,
     /// The holder is not served; the connection ends after this line.
@@ -144,11 +173,27 @@ pub enum FromPublisher {
     },
 }
 
-/// The gateway's listeners and where each sends its requests.
+/// A replica that makes calls through listening sockets of its own, one for each service that it may call.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Caller {
+    /// Who calls.
+    pub replica: ReplicaName,
+    /// What it runs.
+    pub revision: RevisionId,
+    /// The socket of its keeper, which hands out copies of the listening sockets: see [`crate::kept`].
+    pub keeper: PathBuf,
+    /// Whom it may call: each is the name of one of those sockets.
+    pub callees: BTreeSet<ServiceName>,
+}
+
+/// The gateway's listeners and where each sends its requests, and what every caller keeps to.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoutingTable {
-    /// By the name their socket was passed under: `public`, `to-catalogue`.
+    /// By the name their socket was passed under: `public`.
     pub listeners: BTreeMap<String, ListenerRoutes>,
+    /// How many requests may be under way at one replica of a service before its callers turn some away.
+    #[serde(default)]
+    pub concurrency_max: BTreeMap<ServiceName, u32>,
 }
 
 /// What one listener does with its requests.

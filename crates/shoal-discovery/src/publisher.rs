@@ -4,16 +4,17 @@
 //! that a slow holder costs no queue. No socket, no clock: `now` is an argument.
 
 use crate::messages::{
-    EDGES_PER_REPORT_MAX, EdgeReport, FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, WATCHES_MAX,
-    Watches, accepts,
+    CALLERS_PER_LINE_MAX, Caller, EDGES_PER_REPORT_MAX, EdgeReport, FromHolder, FromPublisher, HolderName,
+    RoutingTable, VERSION, VERSION_WITH_CALLERS, WATCHES_MAX, Watches, accepts,
 };
+use crate::reports::Reports;
 use shoal_model::{Endpoint, Generation, Millis, ReplicaName, ServiceName};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 /// Numbers a connection of a holder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
 
 /// The publisher's limits and times.
@@ -40,11 +41,6 @@ impl Default for PublisherSettings {
     }
 }
 
-/// The most edges that are kept of one holder.
-const EDGES_PER_HOLDER_MAX: usize = 1000;
-
-type EdgeKey = (String, ServiceName);
-
 /// Who holds which generation of which service's endpoints.
 #[derive(Debug)]
 pub struct Publisher {
@@ -53,10 +49,33 @@ pub struct Publisher {
     unseen_until: Millis,
     services: BTreeMap<ServiceName, Published>,
     routing: Option<Arc<RoutingTable>>,
+    callers: Option<Arc<BTreeMap<ReplicaName, Caller>>>,
     holders: BTreeMap<ConnectionId, Held>,
     connections_made: u64,
-    reports: BTreeMap<HolderName, BTreeMap<EdgeKey, EdgeReport>>,
-    reports_of_the_gone: BTreeMap<EdgeKey, EdgeReport>,
+    /// Services of which somebody may not have acknowledged the last generation yet.
+    unacknowledged: BTreeSet<ServiceName>,
+    /// Of those, the ones whose acknowledged generation may have risen.
+    touched: Touched,
+    /// No lease runs out before this.
+    lapses_from: Millis,
+    /// Holders that said they end, and that nobody was told of yet.
+    leaving: Vec<HolderName>,
+    reports: Reports,
+}
+
+/// Services that are to be looked at again.
+#[derive(Debug)]
+enum Touched {
+    All,
+    Only(BTreeSet<ServiceName>),
+}
+
+impl Touched {
+    fn add(&mut self, service: &ServiceName) {
+        if let Self::Only(services) = self {
+            services.insert(service.clone());
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -65,6 +84,36 @@ struct Published {
     endpoints: Arc<[Endpoint]>,
     /// The generation last returned by `newly_acknowledged`.
     acknowledged: Option<Generation>,
+    /// No connection before this one keeps it from rising: so that ten thousand acknowledgements are not ten thousand
+    /// times ten thousand looks.
+    laggard: ConnectionId,
+}
+
+impl Published {
+    /// The generation that everybody who counts has acknowledged by now, if that has risen.
+    fn rise(
+        &mut self,
+        service: &ServiceName,
+        holders: &BTreeMap<ConnectionId, Held>,
+        lease: Duration,
+        now: Millis,
+    ) -> Option<Generation> {
+        let level = |holder: &Held| holder.acknowledged.get(service).copied();
+        let lags = |holder: &Held| level(holder) <= self.acknowledged && holder.counts(service, lease, now);
+        if let Some((id, _)) = holders.range(self.laggard..).find(|(_, holder)| lags(holder)) {
+            self.laggard = *id;
+            return None;
+        }
+        self.laggard = ConnectionId::default();
+        let lowest = holders.values().filter(|holder| holder.counts(service, lease, now)).map(level).min();
+        // `None` inside means a holder that has acknowledged nothing yet.
+        let generation = lowest.unwrap_or(Some(self.generation));
+        if generation > self.acknowledged {
+            self.acknowledged = generation;
+            return generation;
+        }
+        None
+    }
 }
 
 #[derive(Debug)]
@@ -76,8 +125,22 @@ struct Held {
     connected: bool,
     welcomed: bool,
     routing: Option<Arc<RoutingTable>>,
+    /// Of which table it was told who takes how much.
+    concurrency: Option<Arc<RoutingTable>>,
+    callers: Option<Arc<BTreeMap<ReplicaName, Caller>>>,
+    /// Whether it was told that more lines belong to the change of callers it heard of last.
+    callers_continue: bool,
     told: BTreeMap<ServiceName, (Generation, Arc<[Endpoint]>)>,
+    /// Services that it watches and was not told the last of.
+    untold: BTreeSet<ServiceName>,
     acknowledged: BTreeMap<ServiceName, Generation>,
+}
+
+impl Held {
+    /// Whether it is waited for: it watches the service, and its lease has not run out.
+    fn counts(&self, service: &ServiceName, lease: Duration, now: Millis) -> bool {
+        now < self.heard.after(lease) && self.watches.includes(service)
+    }
 }
 
 impl Publisher {
@@ -91,10 +154,14 @@ impl Publisher {
             unseen_until,
             services: BTreeMap::new(),
             routing: None,
+            callers: None,
             holders: BTreeMap::new(),
             connections_made: 0,
-            reports: BTreeMap::new(),
-            reports_of_the_gone: BTreeMap::new(),
+            unacknowledged: BTreeSet::new(),
+            touched: Touched::All,
+            lapses_from: now,
+            leaving: Vec::new(),
+            reports: Reports::default(),
         }
     }
 
@@ -120,13 +187,26 @@ impl Publisher {
                 acknowledged = current.acknowledged;
             }
         }
-        self.services.insert(service, Published { generation, endpoints, acknowledged });
+        for holder in self.holders.values_mut().filter(|holder| holder.watches.includes(&service)) {
+            holder.untold.insert(service.clone());
+        }
+        self.unacknowledged.insert(service.clone());
+        self.touched.add(&service);
+        let laggard = ConnectionId::default();
+        self.services.insert(service, Published { generation, endpoints, acknowledged, laggard });
     }
 
     /// The gateway's routes from now on.
     pub fn set_routing(&mut self, table: RoutingTable) {
         if self.routing.as_deref() != Some(&table) {
             self.routing = Some(Arc::new(table));
+        }
+    }
+
+    /// The replicas whose calls a holder of everything serves, from now on.
+    pub fn set_callers(&mut self, callers: Arc<BTreeMap<ReplicaName, Caller>>) {
+        if self.callers.as_ref() != Some(&callers) {
+            self.callers = Some(callers);
         }
     }
 
@@ -145,7 +225,11 @@ impl Publisher {
             return Err(format!("One holder may watch at most {WATCHES_MAX} services, not {}.", services.len()));
         }
         // A connection of this holder that has ended is replaced; what it acknowledged is told anew.
+        let before = self.holders.len();
         self.holders.retain(|_, held| held.connected || held.name != holder);
+        if self.holders.len() != before {
+            self.touched = Touched::All;
+        }
         if self.holders.len() >= self.settings.holders_max {
             return Err(format!("Already {} holders are connected, which is the most.", self.holders.len()));
         }
@@ -154,11 +238,15 @@ impl Publisher {
         let held = Held {
             name: holder,
             version: version.min(VERSION),
+            untold: self.services.keys().filter(|service| watches.includes(service)).cloned().collect(),
             watches,
             heard: now,
             connected: true,
             welcomed: false,
             routing: None,
+            concurrency: None,
+            callers: None,
+            callers_continue: false,
             told: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
         };
@@ -171,14 +259,29 @@ impl Publisher {
         let Some(holder) = self.holders.get_mut(&id) else {
             return Err("This holder was forgotten, because its process had ended.".to_owned());
         };
+        if now >= holder.heard.after(self.settings.lease) {
+            // It was not waited for any more, and is again.
+            self.services.values_mut().for_each(|published| published.laggard = ConnectionId::default());
+            self.touched = Touched::All;
+        }
         holder.heard = now;
         match line {
             FromHolder::Alive => Ok(()),
+            FromHolder::Leaving => {
+                if !self.leaving.contains(&holder.name) {
+                    self.leaving.push(holder.name.clone());
+                }
+                Ok(())
+            }
             FromHolder::Hello { .. } => Err("A holder says hello once on a connection.".to_owned()),
             FromHolder::Acknowledge { service, generation } => {
                 // What this connection was never told cannot have been applied.
                 if let Some((told, _)) = holder.told.get(&service) {
                     let generation = generation.min(*told);
+                    let laggard = self.services.get(&service).map(|published| published.laggard);
+                    if laggard.is_some_and(|laggard| laggard == id || laggard == ConnectionId::default()) {
+                        self.touched.add(&service);
+                    }
                     let held = holder.acknowledged.entry(service).or_insert(generation);
                     *held = generation.max(*held);
                 }
@@ -188,13 +291,7 @@ impl Publisher {
                 Err(format!("One report may name at most {EDGES_PER_REPORT_MAX} edges."))
             }
             FromHolder::Report { edges } => {
-                let kept = self.reports.entry(holder.name.clone()).or_default();
-                for edge in edges {
-                    let key = (edge.caller.clone(), edge.callee.clone());
-                    if kept.contains_key(&key) || kept.len() < EDGES_PER_HOLDER_MAX {
-                        kept.insert(key, edge);
-                    }
-                }
+                self.reports.add(&holder.name, edges);
                 Ok(())
             }
         }
@@ -207,18 +304,22 @@ impl Publisher {
         let name = holder.name.clone();
         if self.holders.values().any(|held| held.connected && held.name == name) {
             self.holders.remove(&id); // It is back already, on another connection.
-        } else if let Some(reports) = self.reports.get_mut(&name) {
-            reports.values_mut().for_each(|edge| edge.in_flight = 0);
+            self.touched = Touched::All;
+        } else {
+            self.reports.silence(&name);
         }
     }
 
     /// A holder's process is gone: nobody waits for it any more. Its counters stay in the sums.
     pub fn forget(&mut self, name: &HolderName) {
         self.holders.retain(|_, held| held.name != *name);
-        for (key, mut edge) in self.reports.remove(name).unwrap_or_default() {
-            edge.in_flight = 0;
-            add_edge(&mut self.reports_of_the_gone, key, &edge);
-        }
+        self.touched = Touched::All;
+        self.reports.forget(name);
+    }
+
+    /// Holders that said since the last call that they end.
+    pub fn newly_leaving(&mut self) -> Vec<HolderName> {
+        std::mem::take(&mut self.leaving)
     }
 
     /// The next line that a connection has not been told; call until `None`. What is returned counts as told.
@@ -236,10 +337,14 @@ impl Publisher {
             holder.routing.clone_from(&self.routing);
             return self.routing.as_deref().cloned().map(FromPublisher::Routing);
         }
-        let (service, published) = self.services.iter().find(|(service, published)| {
-            holder.watches.includes(service)
-                && holder.told.get(*service).is_none_or(|(told, _)| *told != published.generation)
-        })?;
+        if let Some(line) = concurrency(holder, self.routing.as_ref()) {
+            return Some(line);
+        }
+        let Some((service, published)) = holder.untold.pop_first().and_then(|it| self.services.get_key_value(&it))
+        else {
+            // Last, so that whoever serves a caller knows where its callees are.
+            return callers(holder, self.callers.as_ref());
+        };
         let now_told = (published.generation, Arc::clone(&published.endpoints));
         let line = match holder.told.insert(service.clone(), now_told) {
             None => snapshot(service, published),
@@ -255,20 +360,18 @@ impl Publisher {
         if now < self.unseen_until {
             return Vec::new();
         }
+        let touched = match std::mem::replace(&mut self.touched, Touched::Only(BTreeSet::new())) {
+            Touched::All => self.unacknowledged.clone(),
+            Touched::Only(services) => services,
+        };
         let mut risen = Vec::new();
-        for (service, published) in &mut self.services {
-            let lowest = self
-                .holders
-                .values()
-                .filter(|holder| holder.watches.includes(service))
-                .filter(|holder| now < holder.heard.after(self.settings.lease))
-                .map(|holder| holder.acknowledged.get(service).copied())
-                .min();
-            // `None` inside means a holder that has acknowledged nothing yet.
-            let generation = lowest.unwrap_or(Some(published.generation));
-            if generation > published.acknowledged {
-                published.acknowledged = generation;
-                risen.extend(generation.map(|generation| (service.clone(), generation)));
+        for service in touched {
+            let Some(published) = self.services.get_mut(&service) else { continue };
+            if let Some(generation) = published.rise(&service, &self.holders, self.settings.lease, now) {
+                risen.push((service.clone(), generation));
+            }
+            if published.acknowledged == Some(published.generation) {
+                self.unacknowledged.remove(&service);
             }
         }
         risen
@@ -277,20 +380,18 @@ impl Publisher {
     /// When [`Publisher::newly_acknowledged`] may have news without anything else happening; `None` when it cannot.
     #[must_use]
     pub fn wake_at(&self, now: Millis) -> Option<Millis> {
-        let waiting = self.services.values().any(|published| published.acknowledged != Some(published.generation));
-        let leases = self.holders.values().map(|holder| holder.heard.after(self.settings.lease));
-        let ends = leases.chain([self.unseen_until]).filter(|end| *end > now);
-        if waiting { ends.min() } else { None }
+        if self.unacknowledged.is_empty() {
+            return None;
+        }
+        // A little too soon at times, which spares looking at each lease.
+        let soon = self.lapses_from.max(now.after(Duration::from_millis(1)));
+        Some(if self.unseen_until > now { soon.min(self.unseen_until) } else { soon })
     }
 
     /// The sums of what holders reported, by caller and callee; those of holders that are gone included.
     #[must_use]
     pub fn edges(&self) -> Vec<EdgeReport> {
-        let mut sums = self.reports_of_the_gone.clone();
-        for (key, edge) in self.reports.values().flatten() {
-            add_edge(&mut sums, key.clone(), edge);
-        }
-        sums.into_values().collect()
+        self.reports.sums()
     }
 
     /// How many connections are open.
@@ -302,14 +403,16 @@ impl Publisher {
     /// Lets go of holders that are disconnected and past their lease. A connected one past its lease stays: it is not
     /// waited for, until it speaks again.
     fn drop_lapsed(&mut self, now: Millis) {
+        if now < self.lapses_from {
+            return;
+        }
+        self.touched = Touched::All;
         let lease = self.settings.lease;
         self.holders.retain(|_, holder| holder.connected || now < holder.heard.after(lease));
-        // A name that has been away this long does not come back with the same totals; its counters stay as they are.
-        let live: std::collections::BTreeSet<&HolderName> = self.holders.values().map(|held| &held.name).collect();
-        if self.reports.len() > self.settings.holders_max {
-            let gone: Vec<_> = self.reports.keys().filter(|name| !live.contains(name)).cloned().collect();
-            gone.iter().for_each(|name| self.forget(name));
-        }
+        let ends = self.holders.values().map(|holder| holder.heard.after(lease)).filter(|end| *end > now);
+        self.lapses_from = ends.min().unwrap_or_else(|| now.after(lease));
+        let live = self.holders.values().map(|held| &held.name).collect();
+        self.reports.keep(&live, self.settings.holders_max);
     }
 }
 
@@ -348,14 +451,46 @@ fn delta(service: &ServiceName, from: Generation, before: &[Endpoint], published
     }
 }
 
-fn add_edge(sums: &mut BTreeMap<EdgeKey, EdgeReport>, key: EdgeKey, edge: &EdgeReport) {
-    match sums.get_mut(&key) {
-        None => drop(sums.insert(key, edge.clone())),
-        Some(sum) => {
-            sum.calls = sum.calls.saturating_add(edge.calls);
-            sum.errors = sum.errors.saturating_add(edge.errors);
-            sum.in_flight = sum.in_flight.saturating_add(edge.in_flight);
-            sum.durations.merge(&edge.durations);
-        }
+/// What a holder has not been told of how much its callees take.
+fn concurrency(holder: &mut Held, routing: Option<&Arc<RoutingTable>>) -> Option<FromPublisher> {
+    let table = routing.filter(|_| holder.version >= VERSION_WITH_CALLERS)?;
+    if holder.concurrency.as_ref().is_some_and(|told| Arc::ptr_eq(told, table)) {
+        return None;
     }
+    let of_holder = |table: &RoutingTable| -> BTreeMap<ServiceName, u32> {
+        let all = table.concurrency_max.iter();
+        all.filter(|(service, _)| holder.watches.includes(service)).map(|(name, most)| (name.clone(), *most)).collect()
+    };
+    let max = of_holder(table);
+    let told = holder.concurrency.as_deref().map(of_holder);
+    holder.concurrency = Some(Arc::clone(table));
+    // On a new connection also when there is nothing to say: an earlier publisher may have said something.
+    (told.as_ref() != Some(&max)).then_some(FromPublisher::Concurrency { max })
+}
+
+/// What a holder has not been told of the callers it serves.
+fn callers(holder: &mut Held, callers: Option<&Arc<BTreeMap<ReplicaName, Caller>>>) -> Option<FromPublisher> {
+    let callers = callers.filter(|_| holder.watches == Watches::All && holder.version >= VERSION_WITH_CALLERS)?;
+    let is_snapshot = holder.callers.is_none();
+    let told = holder.callers.get_or_insert_default();
+    if !is_snapshot && Arc::ptr_eq(told, callers) {
+        return None;
+    }
+    let differs = |(replica, caller): &(&ReplicaName, &Caller)| told.get(*replica) != Some(*caller);
+    let added: Vec<Caller> =
+        callers.iter().filter(differs).map(|(_, caller)| caller.clone()).take(CALLERS_PER_LINE_MAX).collect();
+    let removed: Vec<ReplicaName> =
+        told.keys().filter(|replica| !callers.contains_key(*replica)).take(CALLERS_PER_LINE_MAX).cloned().collect();
+    if added.len() < CALLERS_PER_LINE_MAX && removed.len() < CALLERS_PER_LINE_MAX {
+        *told = Arc::clone(callers);
+    } else {
+        let told = Arc::make_mut(told);
+        told.extend(added.iter().map(|caller| (caller.replica.clone(), caller.clone())));
+        told.retain(|replica, _| !removed.contains(replica));
+    }
+    let continues = *told != *callers;
+    // What was begun is ended, also when it was taken back meanwhile.
+    let is_begun = std::mem::replace(&mut holder.callers_continue, continues);
+    let is_news = is_snapshot || is_begun || !added.is_empty() || !removed.is_empty();
+    is_news.then_some(FromPublisher::Callers { is_snapshot, added, removed, continues })
 }

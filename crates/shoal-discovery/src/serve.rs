@@ -3,10 +3,11 @@
 //! Never: decides what is published, waits for a slow holder, or trusts a holder's numbers.
 
 use crate::lines::{read_line, write_line};
-use crate::messages::{EdgeReport, FromHolder, FromPublisher, HolderName, LINE_MAX, RoutingTable};
+use crate::messages::{Caller, EdgeReport, FromHolder, FromPublisher, HolderName, LINE_MAX, RoutingTable};
 use crate::publisher::{ConnectionId, Publisher, PublisherSettings, refuse_version};
 use serde::Deserialize;
-use shoal_model::{Endpoint, Generation, Millis, Observation, ServiceName};
+use shoal_model::{Endpoint, Generation, Millis, Observation, ReplicaName, ServiceName};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::BufReader;
@@ -48,7 +49,8 @@ struct Clock {
 }
 
 impl DiscoveryServer {
-    /// Serves holders with the usual lease (3 s) and limits. Observations of acknowledged routes go to `observations`.
+    /// Serves holders with the usual lease (3 s) and limits. Observations of acknowledged routes, and of holders that end,
+    /// go to `observations`.
     ///
     /// # Panics
     /// Outside of a tokio runtime, as `tokio::spawn` does.
@@ -85,6 +87,12 @@ impl DiscoveryServer {
     /// The gateway's routes.
     pub fn set_routing(&self, table: RoutingTable) {
         self.shared.publisher().set_routing(table);
+        self.shared.changed.send_replace(());
+    }
+
+    /// The replicas whose calls the gateway serves.
+    pub fn set_callers(&self, callers: Arc<BTreeMap<ReplicaName, Caller>>) {
+        self.shared.publisher().set_callers(callers);
         self.shared.changed.send_replace(());
     }
 
@@ -151,18 +159,22 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>, heartbeat: Duration
     }
 }
 
-/// Sends an observation for each generation that nobody lags behind any more.
+/// Sends an observation for each generation that nobody lags behind any more, and for each holder that ends.
 async fn observe(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
     let mut changed = shared.changed.subscribe();
     loop {
         changed.mark_unchanged();
-        let (risen, wake_at) = {
+        let (risen, leaving, wake_at) = {
             let now = shared.clock.now();
             let mut publisher = shared.publisher();
-            (publisher.newly_acknowledged(now), publisher.wake_at(now))
+            (publisher.newly_acknowledged(now), publisher.newly_leaving(), publisher.wake_at(now))
         };
-        for (service, generation) in risen {
-            let observation = Observation::RoutesAcknowledged { service, generation };
+        // A holder that is not a replica is nobody's to replace.
+        let leaving = leaving.into_iter().filter_map(|holder| holder.0.parse().ok());
+        let leaving = leaving.map(|replica| Observation::ReplicaLeaving { replica });
+        let risen = risen.into_iter();
+        let risen = risen.map(|(service, generation)| Observation::RoutesAcknowledged { service, generation });
+        for observation in leaving.chain(risen) {
             if observations.send(observation).await.is_err() {
                 return; // Nobody observes any more: the supervisor is ending.
             }
@@ -250,11 +262,11 @@ async fn hear(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared, id: Connec
             Ok(parsed) => parsed,
             Err(error) => return format!("a line is not understood: {error}"),
         };
-        let acknowledges = matches!(parsed, FromHolder::Acknowledge { .. });
+        let is_news = matches!(parsed, FromHolder::Acknowledge { .. } | FromHolder::Leaving);
         if let Err(why) = shared.publisher().receive(id, parsed, shared.clock.now()) {
             return why;
         }
-        if acknowledges {
+        if is_news {
             shared.changed.send_replace(());
         }
     }

@@ -5,9 +5,10 @@
 use proptest::prelude::*;
 use shoal_discovery::holder::{Effect, Holder};
 use shoal_discovery::publisher::{ConnectionId, Publisher, PublisherSettings};
-use shoal_discovery::{FromHolder, FromPublisher, HolderName, RoutingTable, Watches};
-use shoal_model::{Address, Endpoint, Generation, Millis, RevisionId, ServiceName};
+use shoal_discovery::{Caller, FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, Watches};
+use shoal_model::{Address, Endpoint, Generation, Millis, ReplicaName, RevisionId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -27,6 +28,19 @@ fn endpoint(service: &ServiceName, serial: u64, weight: u32) -> Endpoint {
     }
 }
 
+fn caller(serial: u64, callees: usize) -> Caller {
+    Caller {
+        replica: format!("pages-{serial}").parse().unwrap(),
+        revision: RevisionId("r1".to_owned()),
+        keeper: format!("/run/k/pages-{serial}").into(),
+        callees: (0..callees).map(service).collect(),
+    }
+}
+
+fn callers(of: impl IntoIterator<Item = Caller>) -> Arc<BTreeMap<ReplicaName, Caller>> {
+    Arc::new(of.into_iter().map(|caller| (caller.replica.clone(), caller)).collect())
+}
+
 /// One holder process and its connection.
 struct Process {
     holder: Holder,
@@ -42,6 +56,10 @@ enum Event {
     Publish {
         service: usize,
         endpoints: BTreeMap<u64, u32>,
+    },
+    Callers {
+        /// Serial number and number of callees.
+        of: BTreeMap<u64, usize>,
     },
     Connect {
         process: usize,
@@ -67,6 +85,7 @@ fn events() -> impl Strategy<Value = Event> {
     prop_oneof![
         4 => (0..2usize, proptest::collection::btree_map(1..6u64, 1..3u32, 0..5))
             .prop_map(|(service, endpoints)| Event::Publish { service, endpoints }),
+        2 => proptest::collection::btree_map(1..6u64, 1..3usize, 0..5).prop_map(|of| Event::Callers { of }),
         2 => (0..3usize).prop_map(|process| Event::Connect { process }),
         1 => (0..3usize).prop_map(|process| Event::Disconnect { process }),
         4 => (0..3usize, 1..5usize).prop_map(|(process, lines)| Event::Hear { process, lines }),
@@ -81,7 +100,8 @@ struct World {
     now: Millis,
     publisher: Publisher,
     publisher_started: Millis,
-    published: BTreeMap<ServiceName, (Generation, Vec<Endpoint>)>,
+    published: BTreeMap<ServiceName, (Generation, Arc<[Endpoint]>)>,
+    callers: Arc<BTreeMap<ReplicaName, Caller>>,
     processes: Vec<Process>,
     acknowledged: BTreeMap<ServiceName, Generation>,
 }
@@ -108,6 +128,7 @@ impl World {
             publisher: Publisher::new(PublisherSettings { lease: LEASE, ..PublisherSettings::default() }, now),
             publisher_started: now,
             published: BTreeMap::new(),
+            callers: Arc::default(),
             processes: (0..3).map(process).collect(),
             acknowledged: BTreeMap::new(),
         }
@@ -121,7 +142,11 @@ impl World {
                 let endpoints: Vec<_> =
                     endpoints.into_iter().map(|(serial, weight)| endpoint(&name, serial, weight)).collect();
                 self.publisher.publish(name.clone(), generation, endpoints.clone());
-                self.published.insert(name, (generation, endpoints));
+                self.published.insert(name, (generation, endpoints.into()));
+            }
+            Event::Callers { of } => {
+                self.callers = callers(of.into_iter().map(|(serial, callees)| caller(serial, callees)));
+                self.publisher.set_callers(Arc::clone(&self.callers));
             }
             Event::Connect { process } => self.connect(process),
             Event::Disconnect { process } => self.disconnect(process),
@@ -175,7 +200,7 @@ impl World {
     fn acknowledge(&mut self, index: usize) {
         let process = &mut self.processes[index];
         let Some(connection) = process.connection else { return };
-        for line in process.holder.acknowledgements() {
+        for line in process.holder.due() {
             process.heard = self.now;
             self.publisher.receive(connection, line, self.now).unwrap();
         }
@@ -189,8 +214,9 @@ impl World {
         self.publisher_started = self.now;
         self.acknowledged.clear();
         for (name, (generation, endpoints)) in &self.published {
-            self.publisher.publish(name.clone(), *generation, endpoints.clone());
+            self.publisher.publish(name.clone(), *generation, endpoints.to_vec());
         }
+        self.publisher.set_callers(Arc::clone(&self.callers));
     }
 
     /// What was acknowledged is true of every process that is connected, or was within a lease.
@@ -221,6 +247,8 @@ impl World {
         self.now = self.publisher_started.after(LEASE).max(self.now);
         self.check();
         for process in &self.processes {
+            let told = if process.watches == Watches::All { (*self.callers).clone() } else { BTreeMap::new() };
+            assert_eq!(*process.holder.view().callers, told, "only a holder of everything hears of callers");
             for (name, published) in &self.published {
                 if process.watches.includes(name) {
                     assert_eq!(process.holder.view().endpoints.get(name), Some(published));
@@ -260,13 +288,13 @@ proptest! {
             holder.receive(line);
             let view = holder.view().clone();
             holder.applied(&view);
-            holder.acknowledgements();
+            holder.due();
         }
     }
 }
 
 fn hello(name: &str) -> FromHolder {
-    FromHolder::Hello { version: 1, holder: HolderName(name.to_owned()), watches: Watches::All }
+    FromHolder::Hello { version: VERSION, holder: HolderName(name.to_owned()), watches: Watches::All }
 }
 
 #[test]
@@ -311,12 +339,13 @@ fn hellos_over_the_limits_are_refused_with_a_sentence() {
     let settings = PublisherSettings { holders_max: 2, ..PublisherSettings::default() };
     let mut publisher = Publisher::new(settings, Millis(0));
     let refused = |publisher: &mut Publisher, line| publisher.join(line, Millis(0)).unwrap_err();
-    let newer = FromHolder::Hello { version: 2, holder: HolderName("a-1".to_owned()), watches: Watches::All };
-    assert!(refused(&mut publisher, newer).contains("version 1"), "says what it speaks");
+    let newer = FromHolder::Hello { version: VERSION + 1, holder: HolderName("a-1".to_owned()), watches: Watches::All };
+    assert!(refused(&mut publisher, newer).contains(&format!("version {VERSION}")), "says what it speaks");
     assert!(refused(&mut publisher, FromHolder::Alive).contains("hello"));
     assert!(refused(&mut publisher, hello(&"x".repeat(101))).contains("100 bytes"));
     let many = (0..1001).map(|index| format!("s{index}").parse().unwrap()).collect();
-    let greedy = FromHolder::Hello { version: 1, holder: HolderName("a-1".to_owned()), watches: Watches::Only(many) };
+    let greedy =
+        FromHolder::Hello { version: VERSION, holder: HolderName("a-1".to_owned()), watches: Watches::Only(many) };
     assert!(refused(&mut publisher, greedy).contains("at most 1000"));
     publisher.join(hello("a-1"), Millis(0)).unwrap();
     publisher.join(hello("a-2"), Millis(0)).unwrap();
@@ -345,7 +374,7 @@ fn stale_publications_are_ignored_and_only_the_gateway_gets_routes() {
     publisher.publish(service(0), Generation(4), vec![]);
     publisher.set_routing(RoutingTable::default());
     let watches = Watches::Only(BTreeSet::from([service(0)]));
-    let caller = FromHolder::Hello { version: 1, holder: HolderName("b-1".to_owned()), watches };
+    let caller = FromHolder::Hello { version: VERSION, holder: HolderName("b-1".to_owned()), watches };
     for (line, routes) in [(hello("gateway-1"), 1), (caller, 0)] {
         let id = publisher.join(line, Millis(0)).unwrap();
         let lines: Vec<_> = std::iter::from_fn(|| publisher.next_line(id)).collect();

@@ -228,7 +228,7 @@ async fn the_gateway_gets_routes() {
     server.set_routing(table.clone());
     let gateway =
         Follower::start(socket.clone(), HolderName("gateway-1".to_owned()), Watches::All, Edges::new("gateway"));
-    view(&mut gateway.watch(), |view| view.routing.as_ref() == Some(&table)).await;
+    view(&mut gateway.watch(), |view| view.routing.as_deref() == Some(&table)).await;
 }
 
 /// Says `lines` on a fresh connection and returns the first line that comes back; empty when it was closed.
@@ -325,4 +325,27 @@ async fn health_replaces_a_stale_socket_but_no_file() {
     std::fs::write(&socket, "precious").unwrap();
     assert!(Health::serve(socket.clone()).unwrap_err().to_string().contains("not a socket"));
     assert_eq!(std::fs::read_to_string(&socket).unwrap(), "precious");
+}
+
+#[tokio::test]
+async fn a_holder_that_ends_is_observed_also_by_the_next_publisher() {
+    let (_folder, socket) = folder();
+    let (server, mut observations) = serve(&socket);
+    let follower = follow(&socket, &Edges::new("storefront"));
+    until("it is connected", async || server.connected() == 1).await;
+    follower.leave(PATIENCE).await;
+    let leaving = Observation::ReplicaLeaving { replica: "storefront-1".parse().unwrap() };
+    let seen = tokio::time::timeout(PATIENCE, observations.recv()).await.expect("in time");
+    assert_eq!(seen.as_ref(), Some(&leaving));
+    drop(server);
+    let (_server, mut observations) = serve(&socket);
+    let seen = tokio::time::timeout(PATIENCE, observations.recv()).await.expect("in time");
+    assert_eq!(seen, Some(leaving));
+}
+
+#[tokio::test]
+async fn leaving_waits_for_nobody_for_long() {
+    let (_folder, socket) = folder();
+    let follower = follow(&socket, &Edges::new("storefront"));
+    tokio::time::timeout(PATIENCE, follower.leave(Duration::from_millis(10))).await.expect("it returns");
 }

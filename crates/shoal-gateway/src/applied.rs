@@ -1,23 +1,20 @@
 //! A view from discovery, made ready to serve: routes to search, balancers to pick from. Built once for all cores.
 
+use crate::destination::{Destination, Target};
 use crate::route::RouteTable;
 use crate::tls;
-use shoal_balance::Balancer;
-use shoal_discovery::{Edge, Edges, View};
-use shoal_model::{Address, ServiceName, Tls};
+use shoal_discovery::{Edges, View};
+use shoal_model::{Address, Endpoint, Generation, Limits, Route, ServiceName, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_rustls::TlsAcceptor;
 
 /// What every core serves by, until the next one.
 #[derive(Default)]
 pub(crate) struct Applied {
-    /// Counts the views.
-    pub(crate) serial: u64,
     /// Listeners that may accept, by name.
     pub(crate) listeners: BTreeMap<String, Listening>,
-    /// Where each service's requests go.
-    pub(crate) services: BTreeMap<ServiceName, Target>,
     /// Every address that takes new requests.
     pub(crate) addresses: BTreeSet<Address>,
     /// What keeps the gateway from being ready, in sentences; empty when it is.
@@ -27,61 +24,99 @@ pub(crate) struct Applied {
 /// What one listener does with its requests.
 #[derive(Clone)]
 pub(crate) struct Listening {
-    pub(crate) routes: RouteTable,
+    pub(crate) routes: RouteTable<Arc<Destination>>,
     pub(crate) tls: Option<TlsAcceptor>,
+    /// The most headers, and the largest head in bytes, that any of its routes takes.
+    pub(crate) headers_max: usize,
+    pub(crate) header_bytes_max: usize,
+    /// The shortest time that any of its routes lets an answer be left untaken.
+    pub(crate) idle_min: Duration,
 }
 
-/// One service: its replicas, shared by all cores so that each sees what the others have in flight, and its counters.
-#[derive(Clone)]
-pub(crate) struct Target {
-    pub(crate) balancer: Arc<Balancer>,
-    pub(crate) edge: Edge,
-}
+/// A listener's name, and a route's host and path.
+type RouteKey = (String, Option<String>, String);
 
 /// Builds one [`Applied`] after the other; keeps what lives across them.
 pub(crate) struct Builder {
     edges: Edges,
     /// The listeners this process has sockets for.
     sockets: BTreeSet<String>,
-    targets: BTreeMap<ServiceName, Target>,
+    targets: BTreeMap<ServiceName, Arc<Target>>,
+    destinations: BTreeMap<RouteKey, Arc<Destination>>,
+    /// By caller and callee.
+    calls: BTreeMap<(ServiceName, ServiceName), Arc<Destination>>,
+    /// What the balancers were last given.
+    given: BTreeMap<ServiceName, (Generation, Arc<[Endpoint]>)>,
     acceptors: BTreeMap<(std::path::PathBuf, std::path::PathBuf), TlsAcceptor>,
-    serial: u64,
 }
 
 impl Builder {
     /// Nothing applied yet.
     pub(crate) fn new(edges: Edges, sockets: BTreeSet<String>) -> Self {
-        Self { edges, sockets, targets: BTreeMap::new(), acceptors: BTreeMap::new(), serial: 0 }
+        Self {
+            edges,
+            sockets,
+            targets: BTreeMap::new(),
+            destinations: BTreeMap::new(),
+            calls: BTreeMap::new(),
+            given: BTreeMap::new(),
+            acceptors: BTreeMap::new(),
+        }
     }
 
     /// What to serve by for this view. The balancers pick from its endpoints from now on.
     pub(crate) fn build(&mut self, view: &View) -> Applied {
-        self.serial += 1;
-        let mut applied = Applied { serial: self.serial, ..Applied::default() };
-        for (service, (_, endpoints)) in &view.endpoints {
-            let target = self
-                .targets
-                .entry(service.clone())
-                .or_insert_with(|| Target { balancer: Arc::new(Balancer::new()), edge: self.edges.to(service) });
-            target.balancer.replace(endpoints);
-            applied.addresses.extend(endpoints.iter().map(|endpoint| endpoint.address.clone()));
+        let mut applied = Applied::default();
+        for (service, published) in &view.endpoints {
+            let target = self.target(service);
+            target.set_concurrency_max(view.concurrency_max.get(service).map(|most| u64::from(*most)));
+            if self.given.get(service) != Some(published) {
+                target.replace(&published.1);
+                self.given.insert(service.clone(), published.clone());
+            }
+            applied.addresses.extend(published.1.iter().map(|endpoint| endpoint.address.clone()));
         }
-        // Routed services that nobody has published yet have counters too.
-        let routes =
-            view.routing.iter().flat_map(|table| table.listeners.values()).flat_map(|listener| &listener.routes);
-        for route in routes {
-            self.targets
-                .entry(route.service.clone())
-                .or_insert_with(|| Target { balancer: Arc::new(Balancer::new()), edge: self.edges.to(&route.service) });
-        }
-        applied.services = self.targets.clone();
         self.listeners(view, &mut applied);
         applied
     }
 
-    /// Requests in flight at endpoints that have left.
-    pub(crate) fn leaving(&self) -> u64 {
-        self.targets.values().map(|target| target.balancer.leaving()).fold(0, u64::saturating_add)
+    fn target(&mut self, service: &ServiceName) -> Arc<Target> {
+        let new = || Arc::new(Target::new(service.clone()));
+        Arc::clone(self.targets.entry(service.clone()).or_insert_with(new))
+    }
+
+    /// Where a route leads; the same as in the view before, unless it changed.
+    fn destination(&mut self, listener: &str, route: &Route) -> Arc<Destination> {
+        let key = (listener.to_owned(), route.host.clone(), route.path.clone());
+        let known = self.destinations.get(&key).filter(|known| known.target.service == route.service);
+        let destination = match known {
+            Some(known) if known.limits == route.limits => return Arc::clone(known),
+            Some(changed) => changed.with_limits(route.limits.clone()),
+            None => {
+                let edge = self.edges.to(&route.service);
+                Destination::new(self.target(&route.service), edge, route.limits.clone())
+            }
+        };
+        let destination = Arc::new(destination);
+        self.destinations.insert(key, Arc::clone(&destination));
+        destination
+    }
+
+    /// Where the calls of a service to another go, from each of its replicas.
+    pub(crate) fn call(&mut self, caller: &ServiceName, callee: &ServiceName) -> Arc<Destination> {
+        let key = (caller.clone(), callee.clone());
+        if let Some(known) = self.calls.get(&key) {
+            return Arc::clone(known);
+        }
+        let edge = self.edges.between(caller.as_str(), callee);
+        let destination = Arc::new(Destination::new(self.target(callee), edge, Limits::default()));
+        self.calls.insert(key, Arc::clone(&destination));
+        destination
+    }
+
+    /// Requests in flight at endpoints of a service that have left.
+    pub(crate) fn leaving(&self, service: &ServiceName) -> u64 {
+        self.targets.get(service).map_or(0, |target| target.balancer.leaving())
     }
 
     fn listeners(&mut self, view: &View, applied: &mut Applied) {
@@ -89,7 +124,7 @@ impl Builder {
             applied.problems.push("the supervisor has not told the routes yet".to_owned());
             return;
         };
-        for name in &self.sockets {
+        for name in &self.sockets.clone() {
             let Some(listener) = table.listeners.get(name) else {
                 applied.problems.push(format!("no routes are known for the listener `{name}`"));
                 continue;
@@ -97,11 +132,23 @@ impl Builder {
             let tls = listener.tls.as_ref().map(|tls| acceptor(&mut self.acceptors, tls)).transpose();
             match tls {
                 Ok(tls) => {
-                    let routes = RouteTable::new(&listener.routes);
-                    applied.listeners.insert(name.clone(), Listening { routes, tls });
+                    let listening = self.listening(name, &listener.routes, tls);
+                    applied.listeners.insert(name.clone(), listening);
                 }
                 Err(why) => applied.problems.push(format!("the listener `{name}` cannot serve: {why}")),
             }
+        }
+    }
+
+    fn listening(&mut self, name: &str, routes: &[Route], tls: Option<TlsAcceptor>) -> Listening {
+        let most = |of: fn(&Limits) -> usize| routes.iter().map(|route| of(&route.limits)).max();
+        let usual = Limits::default();
+        Listening {
+            headers_max: most(|limits| limits.headers_max).unwrap_or(usual.headers_max),
+            header_bytes_max: most(|limits| limits.header_bytes_max).unwrap_or(usual.header_bytes_max),
+            idle_min: routes.iter().map(|route| route.limits.idle_timeout).min().unwrap_or(usual.idle_timeout),
+            routes: RouteTable::new(routes.iter().map(|route| (route, self.destination(name, route)))),
+            tls,
         }
     }
 }

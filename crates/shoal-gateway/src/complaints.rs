@@ -1,7 +1,6 @@
 //! Notes the gateway's own answers in the log, at most one a second and core, so that an outage does not fill it.
 
 use crate::refusal::Refusal;
-use http::HeaderValue;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -21,8 +20,7 @@ struct State {
 
 impl Complaints {
     /// Notes a refusal. What a client did wrong is of interest only when one looks closely.
-    pub(crate) fn note(&self, refusal: &Refusal, request_id: &HeaderValue) {
-        let request_id = request_id.to_str().unwrap_or_default();
+    pub(crate) fn note(&self, refusal: &Refusal, request_id: &str) {
         let status = refusal.status();
         if status.is_client_error() {
             tracing::debug!(request_id, "{} {}", status.as_u16(), refusal.sentence());

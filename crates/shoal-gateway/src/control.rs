@@ -1,16 +1,26 @@
-//! The control thread: follows discovery, hands each view to the cores, and acknowledges it when all have applied it and
-//! what they had sent to endpoints that left is answered.
+//! The control thread: follows discovery, makes each view ready to serve, acknowledges what it says of a service once
+//! nothing is under way at endpoints that left, and ends the gateway step by step.
 //!
 //! Never: serves a request, so that no load delays an acknowledgement or the lease.
 
 use crate::applied::{Applied, Builder};
-use crate::core_loop::stopped;
+use crate::callers::{Callers, Fetched};
+use crate::core_loop::{Busy, CallersChange, stopped};
 use crate::gateway::GatewaySettings;
 use shoal_discovery::{Edges, Follower, Health, View, Watches};
-use std::collections::{BTreeMap, BTreeSet};
+use shoal_model::ServiceName;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+/// How often requests at endpoints that left are looked at, while there are some.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// How long callers have at least to finish, once nobody from outside waits for them.
+const CALLS_DRAIN_MIN: Duration = Duration::from_secs(1);
+/// How long the end waits for the supervisor to have heard of it.
+const FAREWELL: Duration = Duration::from_millis(500);
 
 /// What the control thread is given.
 pub(crate) struct ControlTask {
@@ -19,101 +29,179 @@ pub(crate) struct ControlTask {
     pub(crate) edges: Edges,
     pub(crate) health: Option<Health>,
     pub(crate) views: watch::Sender<Arc<Applied>>,
-    /// A core's number, and the serial of the view it applied.
-    pub(crate) applied: mpsc::Receiver<(usize, u64)>,
+    pub(crate) cores: Vec<mpsc::UnboundedSender<CallersChange>>,
     pub(crate) stop: watch::Receiver<bool>,
-    /// Set when the cores have ended.
-    pub(crate) ended: watch::Receiver<bool>,
+    pub(crate) stop_calls: watch::Sender<bool>,
+    pub(crate) ended: watch::Sender<bool>,
+    pub(crate) busy: Arc<Busy>,
+    pub(crate) busy_calls: Arc<Busy>,
 }
 
-/// Views that some core has not applied yet, and how far each core is.
-struct Progress {
-    waiting: BTreeMap<u64, Arc<View>>,
-    cores: Vec<u64>,
+/// How far the gateway's end has come.
+#[derive(Clone, Copy)]
+enum Stage {
+    Serving,
+    /// Requests from outside are being finished, and the calls that they need are still taken.
+    Public {
+        until: Instant,
+    },
+    /// Calls under way are being finished.
+    Calls {
+        until: Instant,
+    },
 }
 
-/// How often requests at endpoints that left are looked at, while there are some.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What the control thread works with.
+struct Control {
+    task: ControlTask,
+    follower: Follower,
+    builder: Builder,
+    callers: Callers,
+    view: Arc<View>,
+    /// Services whose endpoints in the view are not acknowledged yet.
+    unacknowledged: BTreeSet<ServiceName>,
+    /// The problems that were logged last.
+    told: Option<Vec<String>>,
+    stage: Stage,
+}
 
-/// Runs until the cores have ended.
-pub(crate) async fn run(mut task: ControlTask) {
-    if let Some(health) = &task.health {
-        tokio::spawn(health.beat());
-        health.set_waiting_for(Some("the supervisor's discovery socket".to_owned()));
-    }
-    let settings = &task.settings;
-    let follower = Follower::start(settings.discovery.clone(), settings.name.clone(), Watches::All, task.edges.clone());
-    let mut views = follower.watch();
-    let mut builder = Builder::new(task.edges.clone(), task.sockets.clone());
-    let mut progress = Progress { waiting: BTreeMap::new(), cores: vec![0; settings.cores] };
-    let mut told = None;
-    let mut stopping = false;
-    // The newest view that all cores have and that is not acknowledged yet.
-    let mut reached: Option<Arc<View>> = None;
+/// Runs until everything has ended; returns how many connections had not.
+pub(crate) async fn run(task: ControlTask) -> usize {
+    let (mut control, mut fetched) = Control::start(task);
+    let (mut views, mut stop) = (control.follower.watch(), control.task.stop.clone());
     loop {
-        if builder.leaving() == 0
-            && let Some(view) = reached.take()
-        {
-            follower.applied(&view);
-        }
+        control.acknowledge();
         tokio::select! {
             changed = views.changed() => {
                 if changed.is_err() {
-                    return tracing::error!("the follower of discovery ended");
+                    tracing::error!("the follower of discovery ended");
+                    return control.finish();
                 }
                 let view = Arc::clone(&views.borrow_and_update());
-                let applied = Arc::new(builder.build(&view));
-                say(&applied, &mut told);
-                progress.waiting.insert(applied.serial, view);
-                task.views.send_replace(applied);
+                control.apply(view);
             }
-            Some((core, serial)) = task.applied.recv() => {
-                if let Some(view) = progress.reached(core, serial) {
-                    reached = Some(view);
-                    ready(&task, stopping);
-                }
+            Some(sockets) = fetched.recv() => {
+                let Control { callers, builder, .. } = &mut control;
+                callers.open(sockets, |caller, callee| builder.call(caller, callee));
             }
-            () = tokio::time::sleep(LOOK_EVERY), if reached.is_some() => {}
-            () = stopped(&mut task.stop), if !stopping => {
-                stopping = true;
-                ready(&task, stopping);
+            () = tokio::time::sleep(LOOK_EVERY), if !control.unacknowledged.is_empty() => {}
+            () = stopped(&mut stop), if matches!(control.stage, Stage::Serving) => control.begin_to_end().await,
+            () = done(control.stage, &control.task) => if control.is_over() {
+                // Should the supervisor not know yet, this would look like a crash.
+                control.follower.leave(FAREWELL).await;
+                return control.finish();
             }
-            () = stopped(&mut task.ended) => return,
         }
     }
 }
 
-impl Progress {
-    /// A core has applied a view; returns the newest view that all cores have now, if it is news.
-    fn reached(&mut self, core: usize, serial: u64) -> Option<Arc<View>> {
-        if let Some(reached) = self.cores.get_mut(core) {
-            *reached = serial.max(*reached);
+impl Control {
+    fn start(mut task: ControlTask) -> (Self, mpsc::UnboundedReceiver<Fetched>) {
+        if let Some(health) = &task.health {
+            tokio::spawn(health.beat());
+            health.set_waiting_for(Some("the supervisor's discovery socket".to_owned()));
         }
-        let all = self.cores.iter().copied().min().unwrap_or(0);
-        let later = self.waiting.split_off(&(all + 1));
-        let done = std::mem::replace(&mut self.waiting, later);
-        done.into_values().next_back()
+        let GatewaySettings { discovery, name, .. } = &*task.settings;
+        let follower = Follower::start(discovery.clone(), name.clone(), Watches::All, task.edges.clone());
+        let builder = Builder::new(task.edges.clone(), task.sockets.clone());
+        let (callers, fetched) = Callers::new(std::mem::take(&mut task.cores));
+        let control = Self {
+            task,
+            follower,
+            builder,
+            callers,
+            view: Arc::default(),
+            unacknowledged: BTreeSet::new(),
+            told: None,
+            stage: Stage::Serving,
+        };
+        (control, fetched)
+    }
+
+    /// Acknowledges what is applied: balancers know of it, and nothing is under way at endpoints that left.
+    fn acknowledge(&mut self) {
+        let Self { follower, builder, view, unacknowledged, .. } = self;
+        unacknowledged.retain(|service| {
+            let is_left = builder.leaving(service) == 0;
+            if is_left {
+                follower.applied_service(view, service);
+            }
+            !is_left
+        });
+    }
+
+    fn apply(&mut self, view: Arc<View>) {
+        self.unacknowledged.extend(changed_services(&self.view, &view));
+        let applied = Arc::new(self.builder.build(&view));
+        self.callers.follow(&view.callers);
+        self.view = view;
+        self.say(&applied);
+        self.task.views.send_replace(applied);
+        self.tell_ready();
+    }
+
+    /// Logs what keeps the gateway from being ready, or that nothing does, when it is not what was logged last.
+    fn say(&mut self, applied: &Applied) {
+        if self.told.as_ref() == Some(&applied.problems) {
+            return;
+        }
+        for problem in &applied.problems {
+            tracing::warn!("not ready: {problem}");
+        }
+        if applied.problems.is_empty() {
+            tracing::info!("ready: routes are known for every listener");
+        }
+        self.told = Some(applied.problems.clone());
+    }
+
+    /// Ready while the view has everything, and the gateway is not stopping.
+    fn tell_ready(&self) {
+        let Some(health) = &self.task.health else { return };
+        let problem = self.task.views.borrow().problems.first().cloned();
+        health.set_ready(problem.is_none() && matches!(self.stage, Stage::Serving));
+        health.set_waiting_for(problem);
+    }
+
+    async fn begin_to_end(&mut self) {
+        self.stage = Stage::Public { until: Instant::now() + self.task.settings.drain_timeout };
+        self.tell_ready();
+        // Sent meanwhile; nobody waits for it here.
+        self.follower.leave(Duration::ZERO).await;
+    }
+
+    /// A stage of the end is over: goes on to the next, or was the last.
+    fn is_over(&mut self) -> bool {
+        match self.stage {
+            Stage::Serving => false,
+            Stage::Public { until } => {
+                self.task.stop_calls.send_replace(true);
+                self.stage = Stage::Calls { until: until.max(Instant::now() + CALLS_DRAIN_MIN) };
+                false
+            }
+            Stage::Calls { .. } => true,
+        }
+    }
+
+    fn finish(&self) -> usize {
+        let unfinished = self.task.busy.count() + self.task.busy_calls.count();
+        self.task.ended.send_replace(true);
+        unfinished
     }
 }
 
-/// Logs what keeps the gateway from being ready, or that nothing does, when it is not what was logged last.
-fn say(applied: &Applied, told: &mut Option<Vec<String>>) {
-    if told.as_ref() == Some(&applied.problems) {
-        return;
-    }
-    for problem in &applied.problems {
-        tracing::warn!("not ready: {problem}");
-    }
-    if applied.problems.is_empty() {
-        tracing::info!("ready: routes are known for every listener");
-    }
-    *told = Some(applied.problems.clone());
+/// Returns when a stage of the end is over; never while serving.
+async fn done(stage: Stage, task: &ControlTask) {
+    let (busy, until) = match stage {
+        Stage::Serving => return std::future::pending().await,
+        Stage::Public { until } => (&task.busy, until),
+        Stage::Calls { until } => (&task.busy_calls, until),
+    };
+    // Past its time a stage is over, whatever is under way.
+    let _ = tokio::time::timeout_at(until, busy.none()).await;
 }
 
-/// Ready while every core serves a view that has everything, and the gateway is not stopping.
-fn ready(task: &ControlTask, stopping: bool) {
-    let Some(health) = &task.health else { return };
-    let problem = task.views.borrow().problems.first().cloned();
-    health.set_ready(problem.is_none() && !stopping);
-    health.set_waiting_for(problem);
+/// The services whose endpoints differ between two views.
+fn changed_services(before: &View, now: &View) -> Vec<ServiceName> {
+    let differs = |service: &ServiceName| now.endpoints.get(service) != before.endpoints.get(service);
+    now.endpoints.keys().filter(|service| differs(service)).cloned().collect()
 }

@@ -1,18 +1,25 @@
-//! One core of the gateway: a single-threaded event loop that accepts from every listener and serves what it accepted.
+//! One core of the gateway: a single-threaded event loop that accepts from its listeners and serves what it accepted.
 //!
-//! Never: shares a connection with another core, or keeps using a view that it reported as replaced.
+//! Every core accepts from each public listener. The listener of a caller belongs to one core: there may be thousands, most
+//! of them idle, and what comes in there shares the connections to one callee.
+//!
+//! Never: shares a connection with another core.
 
 use crate::applied::Applied;
 use crate::complaints::Complaints;
-use crate::connection;
+use crate::connection::{self, Door};
+use crate::destination::Destination;
 use crate::gateway::GatewaySettings;
 use crate::pool::Pool;
+use shoal_balance::Waiting;
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::task::AbortHandle;
 
 /// The pause after a failed accept; descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -23,43 +30,66 @@ pub(crate) struct Core {
     pub(crate) settings: Arc<GatewaySettings>,
     pub(crate) pool: Arc<Pool>,
     pub(crate) complaints: Complaints,
-    pub(crate) busy: Arc<Busy>,
-    current: watch::Sender<Arc<Current>>,
-}
-
-/// The view a request is served by. A request holds it until it is on its way to its replica.
-pub(crate) struct Current {
-    pub(crate) applied: Arc<Applied>,
-    /// Its channel closes when nobody holds this view any more.
-    _held: mpsc::Sender<()>,
+    /// The bound of requests that wait for a replica.
+    pub(crate) held: Waiting,
+    current: watch::Sender<Arc<Applied>>,
 }
 
 /// One listener as one core has it.
 pub(crate) struct Listener {
+    /// For messages.
     pub(crate) name: Arc<str>,
+    pub(crate) door: Door,
     pub(crate) socket: TcpListener,
-    /// Shared by the cores: one place per connection.
+    /// Shared by the cores that accept there: one place per connection.
     pub(crate) places: Arc<Semaphore>,
+    /// Counts its connections.
+    pub(crate) busy: Arc<Busy>,
+}
+
+/// What a core is told of callers' listeners.
+pub(crate) enum CallersChange {
+    /// Accept there from now on.
+    Open { id: ListenerId, name: Arc<str>, socket: std::net::TcpListener, destination: Arc<Destination> },
+    /// Accept there no more; what was accepted goes on.
+    Close { id: ListenerId },
+}
+
+/// Numbers the callers' listeners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ListenerId(pub(crate) u64);
+
+/// What the gateway is told when it is to end, one after the other.
+#[derive(Clone)]
+pub(crate) struct Stops {
+    /// Nothing new from outside.
+    pub(crate) public: watch::Receiver<bool>,
+    /// Nothing new from callers either: whoever needed them is answered.
+    pub(crate) calls: watch::Receiver<bool>,
+    /// The end, whatever is still under way.
+    pub(crate) all: watch::Receiver<bool>,
 }
 
 /// What one core is given to run.
 pub(crate) struct CoreTask {
-    pub(crate) index: usize,
     pub(crate) settings: Arc<GatewaySettings>,
+    /// Those from outside.
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) callers: mpsc::UnboundedReceiver<CallersChange>,
     pub(crate) views: watch::Receiver<Arc<Applied>>,
-    pub(crate) applied: mpsc::Sender<(usize, u64)>,
-    pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) stops: Stops,
+    /// Counts the connections of callers.
+    pub(crate) busy_calls: Arc<Busy>,
 }
 
-/// Counts connections and tunnels, and tells when there are none.
+/// Counts connections, and tells when there are none.
 #[derive(Default)]
 pub(crate) struct Busy {
     count: AtomicUsize,
     changed: Notify,
 }
 
-/// One connection or tunnel, until dropped.
+/// One connection, until dropped.
 pub(crate) struct BusyGuard(Arc<Busy>);
 
 impl Busy {
@@ -68,11 +98,13 @@ impl Busy {
         BusyGuard(Arc::clone(self))
     }
 
-    fn count(&self) -> usize {
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
         self.count.load(Ordering::Acquire)
     }
 
-    async fn none(&self) {
+    /// Returns when there are none.
+    pub(crate) async fn none(&self) {
         loop {
             let changed = self.changed.notified();
             if self.count() == 0 {
@@ -92,42 +124,32 @@ impl Drop for BusyGuard {
 
 impl Core {
     /// The view to serve the next request by.
-    pub(crate) fn current(&self) -> Arc<Current> {
+    pub(crate) fn current(&self) -> Arc<Applied> {
         Arc::clone(&self.current.borrow())
     }
 }
 
-/// Runs a core until it is told to stop and its connections are done. Returns how many were not when time was up.
-pub(crate) async fn run(task: CoreTask, beat: Option<impl Future<Output = ()> + Send + 'static>) -> usize {
+/// Runs a core until everything is to end.
+pub(crate) async fn run(task: CoreTask, beat: Option<impl Future<Output = ()> + Send + 'static>) {
     if let Some(beat) = beat {
         tokio::spawn(beat);
     }
-    let (held, released) = mpsc::channel(1);
-    let first = Arc::new(Current { applied: Arc::new(Applied::default()), _held: held });
+    let cores = (task.settings.cores as u64).max(1);
     let core = Arc::new(Core {
         settings: Arc::clone(&task.settings),
         pool: Arc::new(Pool::default()),
         complaints: Complaints::default(),
-        busy: Arc::new(Busy::default()),
-        current: watch::channel(first).0,
+        held: Waiting::new(task.settings.held_max / cores, task.settings.held_bytes_max / cores),
+        current: watch::Sender::default(),
     });
-    tokio::spawn(apply_views(Arc::clone(&core), task.index, task.views, task.applied, released));
+    tokio::spawn(apply_views(Arc::clone(&core), task.views));
     tokio::spawn(sweep(Arc::clone(&core)));
-    let accepting: Vec<_> = task
-        .listeners
-        .into_iter()
-        .map(|listener| tokio::spawn(accept(Arc::clone(&core), listener, task.stop.clone())))
-        .collect();
-    stopped(&mut task.stop.clone()).await;
-    for loop_of_one in accepting {
-        if let Err(error) = loop_of_one.await {
-            tracing::error!("an accept loop failed: {error}");
-        }
+    for listener in task.listeners {
+        let accepting = listener.busy.begin();
+        tokio::spawn(accept(Arc::clone(&core), listener, task.stops.public.clone(), accepting));
     }
-    match tokio::time::timeout(core.settings.drain_timeout, core.busy.none()).await {
-        Ok(()) => 0,
-        Err(_) => core.busy.count(),
-    }
+    tokio::spawn(accept_calls(Arc::clone(&core), task.callers, task.busy_calls, task.stops.calls));
+    stopped(&mut task.stops.all.clone()).await;
 }
 
 /// Returns when the gateway is told to stop, or is gone.
@@ -137,25 +159,13 @@ pub(crate) async fn stopped(stop: &mut watch::Receiver<bool>) {
     }
 }
 
-/// Takes over each view, and reports it once no request that started under an older one is still to be sent.
-async fn apply_views(
-    core: Arc<Core>,
-    index: usize,
-    mut views: watch::Receiver<Arc<Applied>>,
-    applied: mpsc::Sender<(usize, u64)>,
-    mut released: mpsc::Receiver<()>,
-) {
+/// Takes over each view. Balancers need no taking over: they are shared, and change at once.
+async fn apply_views(core: Arc<Core>, mut views: watch::Receiver<Arc<Applied>>) {
     loop {
         let next = Arc::clone(&views.borrow_and_update());
         core.pool.keep_only(&next.addresses);
-        let serial = next.serial;
-        let (held, next_released) = mpsc::channel(1);
-        drop(core.current.send_replace(Arc::new(Current { applied: next, _held: held })));
-        // Nothing is ever sent: this returns when the last holder of the view before is gone. Bounded, because a
-        // request holds its view for no longer than connecting may take.
-        while released.recv().await.is_some() {}
-        released = next_released;
-        if applied.send((index, serial)).await.is_err() || views.changed().await.is_err() {
+        core.current.send_replace(next);
+        if views.changed().await.is_err() {
             return;
         }
     }
@@ -169,14 +179,52 @@ async fn sweep(core: Arc<Core>) {
     }
 }
 
-async fn accept(core: Arc<Core>, listener: Listener, mut stop: watch::Receiver<bool>) {
-    let mut current = core.current.subscribe();
-    // Until its routes and certificate are known, connections wait in the socket's queue.
-    tokio::select! {
-        () = stopped(&mut stop) => return,
-        known = current.wait_for(|current| current.applied.listeners.contains_key(&*listener.name)) => {
-            if known.is_err() {
-                return;
+/// Accepts from callers' listeners as they come and go.
+async fn accept_calls(
+    core: Arc<Core>,
+    mut changes: mpsc::UnboundedReceiver<CallersChange>,
+    busy: Arc<Busy>,
+    stop: watch::Receiver<bool>,
+) {
+    let mut accepting: BTreeMap<ListenerId, AbortHandle> = BTreeMap::new();
+    while let Some(change) = changes.recv().await {
+        match change {
+            CallersChange::Open { id, name, socket, destination } => {
+                // Nobody else accepts there who might mind.
+                let socket = match socket.set_nonblocking(true).and_then(|()| TcpListener::from_std(socket)) {
+                    Ok(socket) => socket,
+                    Err(error) => {
+                        tracing::warn!("the calls of {name} cannot be served: {error}");
+                        continue;
+                    }
+                };
+                let places = Arc::new(Semaphore::new(core.settings.connections_max));
+                let door = Door::Call(destination);
+                let listener = Listener { name, door, socket, places, busy: Arc::clone(&busy) };
+                let task = tokio::spawn(accept(Arc::clone(&core), listener, stop.clone(), busy.begin()));
+                accepting.insert(id, task.abort_handle());
+            }
+            CallersChange::Close { id } => {
+                if let Some(task) = accepting.remove(&id) {
+                    task.abort();
+                }
+            }
+        }
+    }
+}
+
+/// Accepts until told to stop. May be aborted at any time: what was accepted is served by a task of its own. It counts as
+/// busy, so that a gateway that stops does not overlook what is accepted at the last moment.
+async fn accept(core: Arc<Core>, listener: Listener, mut stop: watch::Receiver<bool>, _accepting: BusyGuard) {
+    if let Door::Public(name) = &listener.door {
+        let mut current = core.current.subscribe();
+        // Until its routes and certificate are known, connections wait in the socket's queue.
+        tokio::select! {
+            () = stopped(&mut stop) => return,
+            known = current.wait_for(|applied| applied.listeners.contains_key(&**name)) => {
+                if known.is_err() {
+                    return;
+                }
             }
         }
     }
@@ -186,11 +234,11 @@ async fn accept(core: Arc<Core>, listener: Listener, mut stop: watch::Receiver<b
             accepted = accept_one(&listener, &core) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
-        let busy = core.busy.begin();
-        let (core, name, stop) = (Arc::clone(&core), Arc::clone(&listener.name), stop.clone());
+        let busy = listener.busy.begin();
+        let (core, door, stop) = (Arc::clone(&core), listener.door.clone(), stop.clone());
         tokio::spawn(async move {
             let _held = (busy, place);
-            connection::serve(core, name, stream, peer, stop).await;
+            connection::serve(core, door, stream, peer, stop).await;
         });
     }
 }

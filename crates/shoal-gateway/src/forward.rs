@@ -1,48 +1,54 @@
-//! The way of one request: host, route, replica, headers, answer. Reads top to bottom.
+//! The way of one request over HTTP/2: host, route, limits, replica, headers, answer. Reads top to bottom.
 
-use crate::connection::Client;
-use crate::core_loop::Current;
+use crate::clock;
+use crate::connection::{Client, Door, RequestGuard};
+use crate::deadline::Deadline;
+use crate::destination::{Admission, Destination, TurnedAway};
 use crate::headers::{self, Host};
 use crate::identify::{self, REQUEST_ID};
-use crate::pool::UpstreamBody;
-use crate::random;
+use crate::outgoing::{Outgoing, Way};
+use crate::reading;
 use crate::refusal::{Asker, Refusal};
-use crate::tracked::{AnswerBody, OpenCall, is_grpc_error};
-use crate::tunnel;
-use crate::upstream::{Answer, Failure, send_http1, send_http2, send_upgrade};
+use crate::tracked::{AnswerBody, AnswerLimits, OpenCall, outcome};
+use crate::tries::{Reached, Tries};
+use crate::upload::{Upload, UploadError, UploadLimits};
+use crate::upstream::{Answer, Failure, send};
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, UPGRADE};
-use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
-use http_body_util::{Either, Empty, Full};
-use hyper::body::{Body, Incoming};
-use shoal_model::ServiceName;
+use http::header::CONTENT_LENGTH;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use shoal_balance::{Outcome, Pick};
+use shoal_discovery::InFlight;
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-/// How a request travels to the replica.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Way {
-    Http1,
-    /// gRPC needs trailers both ways.
-    Http2,
-    /// May turn into a tunnel of this protocol.
-    Upgrade(HeaderValue),
-}
+/// A client's deadline that is shorter than this says nothing about the replica that did not meet it.
+const TELLING: Duration = Duration::from_secs(1);
 
 /// Answers one request: with a replica's answer, or with a sentence of the gateway's own.
 pub(crate) async fn answer(
     client: Arc<Client>,
     mut request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
-    let request_id = identify::identify(request.headers_mut());
+    let guard = RequestGuard::new(&client);
     let asker = Asker::of(request.headers());
-    let mut response = match pass(&client, request).await {
-        Ok(response) => response,
+    let incoming = Asked::of(&request);
+    // Before the gateway adds anything: a client must not have its additions removed by naming them in `Connection`.
+    headers::remove_hop_by_hop(request.headers_mut());
+    let request_id = identify::identify(request.headers_mut());
+    let passed = match incoming {
+        Ok(asked) => pass(&client, &guard, request, asked).await,
+        Err(refusal) => Err(refusal),
+    };
+    let mut response = match passed {
+        Ok(Passed { response, call: Some((call, limits)) }) => {
+            response.map(|body| AnswerBody::passed(body, call, limits, guard))
+        }
+        Ok(Passed { response, call: None }) => response.map(|_| AnswerBody::own(Bytes::new(), guard)),
         Err(refusal) => {
-            client.core.complaints.note(&refusal, &request_id);
-            refusal.answer(&asker).map(|body| AnswerBody::Own(Full::new(body)))
+            client.core.complaints.note(&refusal, request_id.to_str().unwrap_or_default());
+            refusal.answer(asker.form()).map(|body| AnswerBody::own(body, guard))
         }
     };
     if !response.headers().contains_key(REQUEST_ID) {
@@ -51,157 +57,227 @@ pub(crate) async fn answer(
     Ok(response)
 }
 
-async fn pass(client: &Arc<Client>, request: Request<Incoming>) -> Result<Response<AnswerBody>, Refusal> {
-    let core = &client.core;
-    let most = core.settings.headers_max;
-    if request.headers().len() > most {
-        return Err(Refusal::TooManyHeaders { count: request.headers().len(), most });
-    }
-    if request.method() == Method::CONNECT {
-        return Err(Refusal::Connect);
-    }
-    let host = headers::host(request.uri(), request.version(), request.headers())
-        .map_err(|why| Refusal::BadRequest { why: why.to_owned() })?;
-    // Held until the request is on its way: a view that replaces this one is acknowledged only after that.
-    let current = core.current();
-    let service = routed(client, &current, &host, request.uri().path())?;
-    let Some(target) = current.applied.services.get(&service) else {
-        return Err(Refusal::NoReplica { service });
-    };
-    let started = Instant::now();
-    let in_flight = target.edge.begin();
-    let Some(pick) = target.balancer.pick(random::next()) else {
-        in_flight.finish(started.elapsed(), true);
-        return Err(Refusal::NoReplica { service });
-    };
+/// A replica's answer, and the call that ends with its body, if it has one to pass.
+struct Passed {
+    response: Response<Incoming>,
+    call: Option<(OpenCall, AnswerLimits)>,
+}
 
-    let way = way(&request);
-    let is_head = request.method() == Method::HEAD;
-    let (request, on_upgrade) = prepared(client, request, &host, &way, current)?;
-    let address = &pick.endpoint().address;
-    let timeout = core.settings.connect_timeout;
-    let sent = match &way {
-        Way::Http1 => send_http1(&core.pool, address, request, timeout).await,
-        Way::Http2 => send_http2(&core.pool, address, request, timeout).await,
-        Way::Upgrade(_) => send_upgrade(address, request, timeout).await,
-    };
-    let replica = pick.endpoint().replica.clone();
-    match sent {
-        Ok(answer) => {
-            let connection = answer.connection.map(|sender| (Arc::clone(&core.pool), sender));
-            let is_error = answer.response.status().is_server_error() || is_grpc_error(answer.response.headers());
-            let call = OpenCall { _pick: pick, in_flight, started, is_error, connection };
-            let answer = Answer { response: answer.response, connection: None };
-            returned(client, &service, &way, answer, call, on_upgrade, is_head)
+/// What a call holds from its admission on.
+struct Begun {
+    admission: Admission,
+    in_flight: InFlight,
+    started: Instant,
+    deadline: Deadline,
+}
+
+/// What the head of a request says, read before anything in it is changed.
+struct Asked {
+    host: Host,
+    way: Way,
+    takes_trailers: bool,
+    /// How many headers the client sent.
+    headers: usize,
+}
+
+impl Asked {
+    fn of(request: &Request<Incoming>) -> Result<Self, Refusal> {
+        if request.method() == Method::CONNECT {
+            return Err(Refusal::Connect);
         }
-        // The client broke its own request off: cancelled, which the dropped counter says.
-        Err(Failure::Downstream) => Err(Refusal::BadRequest { why: "The request did not arrive whole.".to_owned() }),
-        Err(Failure::NotConnected(why)) => {
-            in_flight.finish(started.elapsed(), true);
-            Err(Refusal::NotConnected { service, replica, why })
-        }
-        Err(Failure::Lost(why)) => {
-            in_flight.finish(started.elapsed(), true);
-            Err(Refusal::Lost { service, replica, why })
-        }
+        let (version, headers) = (request.version(), request.headers());
+        let bad = |why: &str| Refusal::BadRequest { why: why.to_owned() };
+        reading::check(request.method(), request.uri(), version, headers).map_err(bad)?;
+        let host = headers::host(request.uri(), version, headers).map_err(bad)?;
+        let way = Way::of(headers);
+        Ok(Self { host, way, takes_trailers: headers::takes_trailers(headers), headers: headers.len() })
     }
 }
 
-fn routed(client: &Client, current: &Current, host: &Host, path: &str) -> Result<ServiceName, Refusal> {
-    let listening = current.applied.listeners.get(&*client.listener);
-    let service = listening.and_then(|listening| listening.routes.find(&host.normal, path)).cloned();
-    service.ok_or_else(|| Refusal::NoRoute { host: host.authority.clone(), path: path.to_owned() })
-}
-
-fn way(request: &Request<Incoming>) -> Way {
-    let content_type = request.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    if request.version() == Version::HTTP_2 && headers::is_grpc(content_type) {
-        return Way::Http2;
-    }
-    headers::upgrade(request.version(), request.headers()).map_or(Way::Http1, Way::Upgrade)
-}
-
-/// The request as the replica gets it, and the client's side of a possible tunnel.
-fn prepared(
+async fn pass(
     client: &Client,
-    mut request: Request<Incoming>,
-    host: &Host,
-    way: &Way,
-    current: Arc<Current>,
-) -> Result<(Request<UpstreamBody>, Option<hyper::upgrade::OnUpgrade>), Refusal> {
-    let on_upgrade = matches!(way, Way::Upgrade(_)).then(|| hyper::upgrade::on(&mut request));
-    let (parts, body) = request.into_parts();
-    let takes_trailers = headers::takes_trailers(&parts.headers);
-    let mut headers = parts.headers;
-    headers::remove_hop_by_hop(&mut headers);
-    // The gateway's own server has answered `100 Continue` by the time the body comes.
-    headers.remove(EXPECT);
-    headers::forward(&mut headers, client.origin, host);
-    headers.remove(HOST);
-    let path = parts.uri.path_and_query().cloned().unwrap_or_else(|| PathAndQuery::from_static("/"));
-    let bad = |error: http::Error| Refusal::BadRequest { why: format!("The request's target is not valid: {error}.") };
-    let mut outgoing =
-        Request::new(if body.is_end_stream() { Either::Right(Empty::new()) } else { Either::Left(body) });
-    *outgoing.method_mut() = parts.method;
-    match way {
-        Way::Http2 => {
-            if takes_trailers {
-                headers.insert(TE, HeaderValue::from_static("trailers"));
+    guard: &RequestGuard,
+    request: Request<Incoming>,
+    asked: Asked,
+) -> Result<Passed, Refusal> {
+    let Asked { host, way, takes_trailers, headers } = asked;
+    let destination = routed(client, &host.authority, request.uri().path())?;
+    let limits = &destination.limits;
+    guard.allow(limits.idle_timeout);
+    let head_bytes = checked(&destination, &request, headers)?;
+    let admission = destination.admit().map_err(|which| turned_away(&destination, which))?;
+    let started = Instant::now();
+    let deadline = Deadline::of(request.headers(), started, limits.timeout);
+    let begun = Begun { admission, in_flight: destination.edge.begin(), started, deadline };
+
+    let (head, body) = request.into_parts();
+    let is_head = head.method == Method::HEAD;
+    let upload = Upload::of(
+        body,
+        UploadLimits {
+            bytes_max: limits.body_bytes_max,
+            idle: limits.idle_timeout,
+            keep: head.method.is_idempotent() || way == Way::Http2,
+        },
+    );
+    let mut outgoing = Outgoing::new(client, head, upload, &host, way, deadline)?;
+    outgoing.take_trailers(takes_trailers);
+    match answered(client, &destination, &mut outgoing, deadline, head_bytes).await {
+        Ok((pick, answer)) => returned(client, &outgoing, answer, pick, begun, &destination, is_head),
+        Err(refusal) => {
+            // What the client did wrong is cancelled rather than counted as an error, which the dropped counter says.
+            if !refusal.status().is_client_error() {
+                begun.in_flight.finish(begun.started.elapsed(), true);
             }
-            let authority = if host.authority.is_empty() { "localhost" } else { &host.authority };
-            let uri = Uri::builder().scheme("http").authority(authority).path_and_query(path).build();
-            *outgoing.uri_mut() = uri.map_err(bad)?;
-            *outgoing.version_mut() = Version::HTTP_2;
+            Err(refusal)
         }
-        Way::Http1 | Way::Upgrade(_) => {
-            let value = HeaderValue::from_str(&host.authority).map_err(|error| bad(error.into()))?;
-            headers.insert(HOST, value);
-            *outgoing.uri_mut() = Uri::from(path);
-            if let Way::Upgrade(protocol) = way {
-                headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-                headers.insert(UPGRADE, protocol.clone());
+    }
+}
+
+/// Where a request goes.
+pub(crate) fn routed(client: &Client, authority: &str, path: &str) -> Result<Arc<Destination>, Refusal> {
+    let found = match &client.door {
+        Door::Call(destination) => Some(Arc::clone(destination)),
+        Door::Public(listener) => {
+            let current = client.core.current();
+            let listening = current.listeners.get(&**listener);
+            listening.and_then(|listening| listening.routes.find(authority, path)).cloned()
+        }
+    };
+    found.ok_or_else(|| Refusal::NoRoute { host: authority.to_owned(), path: path.to_owned() })
+}
+
+/// Holds a request's head to its route's limits; returns its size in bytes.
+fn checked(destination: &Destination, request: &Request<Incoming>, count: usize) -> Result<u64, Refusal> {
+    let limits = &destination.limits;
+    let (headers, most) = (request.headers(), limits.headers_max);
+    if count > most {
+        return Err(Refusal::TooManyHeaders { count, most });
+    }
+    let target = request.uri().path_and_query().map_or(1, |path| path.as_str().len());
+    let bytes = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum::<usize>() + target;
+    if bytes > limits.header_bytes_max {
+        return Err(Refusal::HeadTooLarge { most: limits.header_bytes_max });
+    }
+    let declared = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    if declared.is_some_and(|length| length > limits.body_bytes_max) {
+        return Err(Refusal::BodyTooLarge { most: limits.body_bytes_max });
+    }
+    Ok(bytes as u64)
+}
+
+pub(crate) fn turned_away(destination: &Destination, which: TurnedAway) -> Refusal {
+    let service = destination.target.service.clone();
+    match which {
+        TurnedAway::Route => Refusal::RouteFull { service, most: destination.limits.requests_max },
+        TurnedAway::Service => Refusal::Saturated { service },
+    }
+}
+
+/// Tries replicas until one answers.
+async fn answered(
+    client: &Client,
+    destination: &Destination,
+    outgoing: &mut Outgoing,
+    deadline: Deadline,
+    head_bytes: u64,
+) -> Result<(Pick, Answer), Refusal> {
+    let (core, service) = (&client.core, &destination.target.service);
+    let mut tries = Tries::new(core, destination, deadline.begin, head_bytes);
+    let mut pick = tries.pick().await?;
+    loop {
+        let sending = send(&core.pool, &pick.endpoint().address, outgoing, core.settings.connect_timeout);
+        let Ok(sent) = tokio::time::timeout_at(deadline.begin.into(), sending).await else {
+            return Err(timed_out(destination, pick, deadline));
+        };
+        match sent {
+            Ok(answer) => {
+                if is_unavailable(answer.response.status())
+                    && outgoing.is_repeatable()
+                    && let Some(other) = tries.elsewhere(&pick)
+                {
+                    destination.target.finish(pick, clock::now(), Outcome::Failed);
+                    pick = other;
+                    continue;
+                }
+                if let Some(upload) = outgoing.upload() {
+                    upload.forget();
+                }
+                return Ok((pick, answer));
+            }
+            Err(Failure::Client(error)) => return Err(upload_refusal(destination, error)),
+            Err(Failure::Replica(reached, why)) => {
+                let (service, replica) = (service.clone(), pick.endpoint().replica.clone());
+                let (failure, repeatable) = match reached {
+                    Reached::Nobody if !outgoing.is_whole() => (Refusal::Lost { service, replica, why }, false),
+                    Reached::Nobody => (Refusal::NotConnected { service, replica, why }, true),
+                    Reached::Replica => (Refusal::Lost { service, replica, why }, outgoing.is_repeatable()),
+                };
+                let reached = if repeatable { reached } else { Reached::Replica };
+                tries.failed(pick, reached, repeatable, failure)?;
+                tries.keeps(head_bytes + outgoing.upload().map_or(0, Upload::kept_bytes));
+                pick = tries.pick().await?;
             }
         }
     }
-    *outgoing.headers_mut() = headers;
-    // Dropped by the connection when it writes the head, which is when the request is on its way.
-    outgoing.extensions_mut().insert(current);
-    Ok((outgoing, on_upgrade))
+}
+
+/// An answer that says the replica, or what is behind it, could not serve the request.
+fn is_unavailable(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+}
+
+pub(crate) fn timed_out(destination: &Destination, pick: Pick, deadline: Deadline) -> Refusal {
+    let now = Instant::now();
+    if deadline.end.is_none_or(|end| end > now) {
+        destination.target.finish(pick, clock::moment_of(now), Outcome::Unreachable);
+    } else if deadline.allowed >= TELLING {
+        destination.target.finish(pick, clock::moment_of(now), Outcome::Failed);
+    }
+    Refusal::TimedOut { service: destination.target.service.clone() }
+}
+
+pub(crate) fn upload_refusal(destination: &Destination, error: UploadError) -> Refusal {
+    let limits = &destination.limits;
+    match error {
+        UploadError::Broken | UploadError::Superseded => {
+            Refusal::BadRequest { why: "The request did not arrive whole.".to_owned() }
+        }
+        UploadError::TooLarge => Refusal::BodyTooLarge { most: limits.body_bytes_max },
+        UploadError::TooSlow => Refusal::BodyTooSlow { idle: limits.idle_timeout },
+    }
 }
 
 /// The replica's answer as the client gets it.
+#[allow(clippy::too_many_arguments)] // Everything that the beginning of the way has gathered.
 fn returned(
     client: &Client,
-    service: &ServiceName,
-    way: &Way,
+    outgoing: &Outgoing,
     answer: Answer,
-    call: OpenCall,
-    on_upgrade: Option<hyper::upgrade::OnUpgrade>,
+    pick: Pick,
+    begun: Begun,
+    destination: &Arc<Destination>,
     is_head: bool,
-) -> Result<Response<AnswerBody>, Refusal> {
-    let mut response = answer.response;
-    let switched = response.headers().get(UPGRADE).cloned();
+) -> Result<Passed, Refusal> {
+    let Answer { mut response, connection } = answer;
+    let Begun { admission, in_flight, started, deadline } = begun;
+    let outcome = outcome(response.status(), response.headers());
+    destination.target.answered(&pick, clock::now());
+    let destination = Arc::clone(destination);
+    let call = OpenCall { pick, destination, in_flight, admission, started, outcome, connection };
     headers::remove_hop_by_hop(response.headers_mut());
-    if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        let (parts, body) = response.into_parts();
-        if is_head {
-            // Whatever its length says, this answer has no body.
-            call.end(true);
-            return Ok(Response::from_parts(parts, AnswerBody::Own(Full::new(Bytes::new()))));
-        }
-        return Ok(Response::from_parts(parts, AnswerBody::passed(body, call)));
-    }
-    let (Way::Upgrade(asked), Some(client_side)) = (way, on_upgrade) else {
-        let replica = call._pick.endpoint().replica.clone();
-        call.end(false);
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        let (service, replica) = (call.destination.target.service.clone(), call.pick.endpoint().replica.clone());
+        call.end(&client.core, Some(Outcome::Failed));
         let why = "switched protocols without being asked to".to_owned();
-        return Err(Refusal::Lost { service: service.clone(), replica, why });
-    };
-    let replica_side = hyper::upgrade::on(&mut response);
-    tunnel::join(&client.core, client_side, replica_side, call);
-    let (parts, _) = response.into_parts();
-    let mut response = Response::from_parts(parts, AnswerBody::Own(Full::new(Bytes::new())));
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert(UPGRADE, switched.unwrap_or_else(|| asked.clone()));
-    Ok(response)
+        return Err(Refusal::Lost { service, replica, why });
+    }
+    if is_head {
+        // Whatever its length says, this answer has no body.
+        call.end(&client.core, None);
+        return Ok(Passed { response, call: None });
+    }
+    let is_grpc = outgoing.way == Way::Http2;
+    let limits = AnswerLimits { idle: call.destination.limits.idle_timeout, end: deadline.end, is_grpc };
+    Ok(Passed { response, call: Some((call, limits)) })
 }

@@ -1,8 +1,9 @@
 //! The gateway as a whole: its threads are started here, and told to stop.
 
 use crate::applied::Applied;
+use crate::connection::Door;
 use crate::control::{self, ControlTask};
-use crate::core_loop::{self, CoreTask, Listener};
+use crate::core_loop::{self, Busy, CoreTask, Listener, Stops};
 use shoal_discovery::{Edges, Health, HolderName};
 use shoal_model::ServiceName;
 use std::collections::BTreeMap;
@@ -28,20 +29,22 @@ pub struct GatewaySettings {
     pub cores: usize,
     /// The most connections per listener; more wait in the socket's queue.
     pub connections_max: usize,
-    /// The most headers of a request. HTTP/1.1 has a fixed limit of 100.
-    pub headers_max: usize,
-    /// The largest head of a request, in bytes.
-    pub header_bytes_max: usize,
     /// How long a request's head, or a TLS handshake, may take; and how long a connection may be idle.
     pub header_timeout: Duration,
     /// How long connecting to a replica may take.
     pub connect_timeout: Duration,
+    /// How long an HTTP/2 connection may have no request under way.
+    pub http2_idle_timeout: Duration,
+    /// The most requests held while no replica can take them, and their bytes in memory.
+    pub held_max: u64,
+    /// See `held_max`.
+    pub held_bytes_max: u64,
     /// How long requests under way may take to finish once the gateway stops.
     pub drain_timeout: Duration,
 }
 
 impl GatewaySettings {
-    /// The usual limits: one core each, 10,000 connections a listener, 100 headers, 64 KiB, 30 s.
+    /// The usual limits: one event loop a core, 10,000 connections a listener, 30 s for a head and to drain.
     #[must_use]
     pub fn new(discovery: PathBuf, name: HolderName) -> Self {
         Self {
@@ -50,10 +53,11 @@ impl GatewaySettings {
             name,
             cores: std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
             connections_max: 10_000,
-            headers_max: 100,
-            header_bytes_max: 64 * 1024,
             header_timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(5),
+            http2_idle_timeout: Duration::from_secs(300),
+            held_max: 10_000,
+            held_bytes_max: 64 * 1024 * 1024,
             drain_timeout: Duration::from_secs(30),
         }
     }
@@ -62,9 +66,6 @@ impl GatewaySettings {
 /// Why a gateway did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
-    /// It was passed no socket.
-    #[error("the gateway was passed no listening socket; `shoal` starts it with `LISTEN_FDS`")]
-    NoListener,
     /// A listening socket cannot be used.
     #[error("the gateway's listener `{name}` cannot be used")]
     Listener {
@@ -90,46 +91,46 @@ pub enum GatewayError {
 #[derive(Debug)]
 pub struct Gateway {
     stop: watch::Sender<bool>,
-    ended: watch::Sender<bool>,
-    cores: Vec<JoinHandle<usize>>,
-    control: JoinHandle<()>,
+    cores: Vec<JoinHandle<()>>,
+    control: JoinHandle<usize>,
 }
 
 impl Gateway {
-    /// Starts to serve on these sockets, by name. Each accepts once its routes are known.
+    /// Starts to serve on these sockets, by name; each accepts once its routes are known. Callers' sockets come with
+    /// discovery.
     pub fn start(settings: GatewaySettings, listeners: BTreeMap<String, TcpListener>) -> Result<Self, GatewayError> {
-        if listeners.is_empty() {
-            return Err(GatewayError::NoListener);
-        }
         let settings = Arc::new(GatewaySettings { cores: settings.cores.max(1), ..settings });
         let health = settings
             .health
             .clone()
             .map(|path| Health::serve(path.clone()).map_err(|source| GatewayError::Health { path, source }));
         let health = health.transpose()?;
-        let (stop, stop_receiver) = watch::channel(false);
-        let (ended, ended_receiver) = watch::channel(false);
+        let (stop, public) = watch::channel(false);
+        let (stop_calls, calls) = watch::channel(false);
+        let (ended, all) = watch::channel(false);
+        let stops = Stops { public, calls, all };
         let (views, view_receiver) = watch::channel(Arc::new(Applied::default()));
-        let (applied, applied_receiver) = mpsc::channel(64);
+        let (busy, busy_calls) = (Arc::new(Busy::default()), Arc::new(Busy::default()));
         let places: BTreeMap<&String, Arc<Semaphore>> =
             listeners.keys().map(|name| (name, Arc::new(Semaphore::new(settings.connections_max)))).collect();
 
-        let mut cores = Vec::new();
+        let (mut cores, mut callers) = (Vec::new(), Vec::new());
         for index in 0..settings.cores {
             let runtime = event_loop()?;
+            let (changes, receiver) = mpsc::unbounded_channel();
+            callers.push(changes);
             let task = CoreTask {
-                index,
                 settings: Arc::clone(&settings),
-                listeners: cloned(&listeners, &places, &runtime)?,
+                listeners: cloned(&listeners, &places, &busy, &runtime)?,
+                callers: receiver,
                 views: view_receiver.clone(),
-                applied: applied.clone(),
-                stop: stop_receiver.clone(),
+                stops: stops.clone(),
+                busy_calls: Arc::clone(&busy_calls),
             };
             let beat = health.as_ref().map(Health::beat);
             let run = move || {
-                let unfinished = runtime.block_on(core_loop::run(task, beat));
+                runtime.block_on(core_loop::run(task, beat));
                 runtime.shutdown_background();
-                unfinished
             };
             cores.push(thread(format!("core-{index}"), run)?);
         }
@@ -140,28 +141,29 @@ impl Gateway {
             edges: Edges::new(ServiceName::gateway().to_string()),
             health,
             views,
-            applied: applied_receiver,
-            stop: stop_receiver,
-            ended: ended_receiver,
+            cores: callers,
+            stop: stops.public,
+            stop_calls,
+            ended,
+            busy,
+            busy_calls,
         };
         let control = thread("control".to_owned(), move || runtime.block_on(control::run(task)))?;
-        Ok(Self { stop, ended, cores, control })
+        Ok(Self { stop, cores, control })
     }
 
     /// Accepts nothing new, waits until requests under way are done or the drain timeout has passed, and returns how
     /// many connections were cut off. Blocks its thread.
     pub fn stop(self) -> usize {
         self.stop.send_replace(true);
-        let mut unfinished = 0;
-        for core in self.cores {
-            match core.join() {
-                Ok(count) => unfinished += count,
-                Err(_) => tracing::error!("a core of the gateway had panicked"),
-            }
-        }
-        self.ended.send_replace(true);
-        if self.control.join().is_err() {
+        let unfinished = self.control.join().unwrap_or_else(|_| {
             tracing::error!("the control thread of the gateway had panicked");
+            0
+        });
+        for core in self.cores {
+            if core.join().is_err() {
+                tracing::error!("a core of the gateway had panicked");
+            }
         }
         unfinished
     }
@@ -182,6 +184,7 @@ fn thread<T: Send + 'static>(
 fn cloned(
     listeners: &BTreeMap<String, TcpListener>,
     places: &BTreeMap<&String, Arc<Semaphore>>,
+    busy: &Arc<Busy>,
     runtime: &Runtime,
 ) -> Result<Vec<Listener>, GatewayError> {
     let _entered = runtime.enter();
@@ -192,7 +195,9 @@ fn cloned(
     };
     let named = listeners.iter().zip(places.values()).map(|((name, listener), places)| {
         let socket = clone(listener).map_err(|source| GatewayError::Listener { name: name.clone(), source })?;
-        Ok(Listener { name: Arc::from(name.as_str()), socket, places: Arc::clone(places) })
+        let name: Arc<str> = Arc::from(name.as_str());
+        let door = Door::Public(Arc::clone(&name));
+        Ok(Listener { name, door, socket, places: Arc::clone(places), busy: Arc::clone(busy) })
     });
     named.collect()
 }

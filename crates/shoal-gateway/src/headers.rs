@@ -3,7 +3,6 @@
 //! Hop-by-hop: RFC 9110 section 7.6.1. Forwarding headers of a client are believed only when it connects from this
 //! machine (another proxy, or a replica); everyone else's are replaced.
 
-use crate::route::normal_host;
 use http::header::{self, HeaderName};
 use http::uri::Authority;
 use http::{HeaderMap, HeaderValue, Uri, Version};
@@ -17,7 +16,7 @@ const FORWARDED: HeaderName = header::FORWARDED;
 /// The longest forwarding header that is added to, in bytes; a longer one is replaced.
 const FORWARDED_MAX: usize = 4096;
 
-const HOP_BY_HOP: [HeaderName; 9] = [
+const HOP_BY_HOP: [HeaderName; 10] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
@@ -27,6 +26,8 @@ const HOP_BY_HOP: [HeaderName; 9] = [
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("http2-settings"),
+    // Between two peers of the SDK on one connection only.
+    HeaderName::from_static("shoal-frames"),
 ];
 
 /// Where a request came from.
@@ -43,8 +44,6 @@ pub(crate) struct Origin {
 pub(crate) struct Host {
     /// As the client wrote it, with its port; empty when it named none (HTTP/1.0).
     pub(crate) authority: String,
-    /// As routes compare it.
-    pub(crate) normal: String,
 }
 
 /// Finds the host a request is for; `Err` is the sentence for a 400 answer. RFC 9112 section 3.2: an absolute target
@@ -66,20 +65,7 @@ pub(crate) fn host(uri: &Uri, version: Version, headers: &HeaderMap) -> Result<H
     if authority.as_str().contains('@') {
         return Err("The request's host names a user.");
     }
-    Ok(Host { normal: normal_host(authority.as_str()), authority: authority.as_str().to_owned() })
-}
-
-/// The protocol an HTTP/1.1 request asks to switch to. HTTP/2 over cleartext is none: a client that wants it just
-/// starts with it (RFC 9113 section 3.1), and passed through it would be a way around the routes.
-pub(crate) fn upgrade(version: Version, headers: &HeaderMap) -> Option<HeaderValue> {
-    let asked = headers.get(header::UPGRADE)?;
-    let token = asked.to_str().ok()?;
-    let is_h2c = token.split(',').any(|name| name.trim().eq_ignore_ascii_case("h2c"));
-    (version == Version::HTTP_11 && !is_h2c && connection_names(headers, "upgrade")).then(|| asked.clone())
-}
-
-fn connection_names(headers: &HeaderMap, wanted: &str) -> bool {
-    connection_tokens(headers).any(|token| token.eq_ignore_ascii_case(wanted))
+    Ok(Host { authority: authority.as_str().to_owned() })
 }
 
 fn connection_tokens(headers: &HeaderMap) -> impl Iterator<Item = &str> {
@@ -108,6 +94,50 @@ pub(crate) fn remove_hop_by_hop(headers: &mut HeaderMap) {
     }
     for name in &HOP_BY_HOP {
         headers.remove(name);
+    }
+}
+
+/// The names that a replica may take for granted, since the gateway sees to them.
+const OURS: [HeaderName; 11] = [
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::TRANSFER_ENCODING,
+    header::CONNECTION,
+    header::CONTENT_TYPE,
+    header::AUTHORIZATION,
+    FORWARDED_FOR,
+    FORWARDED_PROTO,
+    FORWARDED_HOST,
+    HeaderName::from_static("x-request-id"),
+    HeaderName::from_static("x-real-ip"),
+];
+
+/// Removes what only differs from one of those names by an underscore: many languages give both to a program as one
+/// variable (RFC 3875 section 4.1.18).
+pub(crate) fn remove_aliases(headers: &mut HeaderMap) {
+    if !headers.keys().any(|name| name.as_str().contains('_')) {
+        return;
+    }
+    let aliases: Vec<HeaderName> = headers.keys().filter(|name| is_alias(name.as_str())).cloned().collect();
+    for name in aliases {
+        headers.remove(name);
+    }
+}
+
+/// Whether a name only differs from one of those by an underscore.
+pub(crate) fn is_alias(name: &str) -> bool {
+    name.contains('_') && OURS.iter().any(|ours| name.replace('_', "-").eq_ignore_ascii_case(ours.as_str()))
+}
+
+/// Makes one `Cookie` of the crumbs that HTTP/2 may send (RFC 9113 section 8.2.3).
+pub(crate) fn join_cookies(headers: &mut HeaderMap) {
+    let mut crumbs = headers.get_all(header::COOKIE).iter();
+    if crumbs.next().is_none() || crumbs.next().is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(cookie) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        headers.insert(header::COOKIE, cookie);
     }
 }
 

@@ -19,18 +19,34 @@ pub(crate) fn identify(headers: &mut HeaderMap) -> HeaderValue {
     if !has_one(headers, &TRACEPARENT, is_traceparent) {
         // W3C Trace Context 3.3: without a valid traceparent, tracestate means nothing.
         headers.remove(TRACESTATE);
-        let parent = format!("00-{}-{:016x}-01", random::hexadecimal_32(), random::next().max(1));
-        set(headers, TRACEPARENT, &parent);
+        set(headers, TRACEPARENT, write_traceparent);
     }
     if !has_one(headers, &REQUEST_ID, is_request_id) {
-        set(headers, REQUEST_ID, &random::hexadecimal_32());
+        set(headers, REQUEST_ID, write_request_id);
     }
     headers.get(REQUEST_ID).cloned().unwrap_or_else(|| HeaderValue::from_static("unknown"))
 }
 
-fn set(headers: &mut HeaderMap, name: HeaderName, text: &str) {
+/// Writes a new trace's parent.
+pub(crate) fn write_traceparent(out: &mut Vec<u8>) {
+    out.extend_from_slice(b"00-");
+    write_request_id(out);
+    out.push(b'-');
+    out.extend_from_slice(&random::hexadecimal(random::next().max(1)));
+    out.extend_from_slice(b"-01");
+}
+
+/// Writes a new request's id: 32 digits, never all zero.
+pub(crate) fn write_request_id(out: &mut Vec<u8>) {
+    out.extend_from_slice(&random::hexadecimal(random::next().max(1)));
+    out.extend_from_slice(&random::hexadecimal(random::next()));
+}
+
+fn set(headers: &mut HeaderMap, name: HeaderName, write: fn(&mut Vec<u8>)) {
+    let mut text = Vec::with_capacity(64);
+    write(&mut text);
     // Digits and dashes always make a header value.
-    if let Ok(value) = HeaderValue::from_str(text) {
+    if let Ok(value) = HeaderValue::try_from(text) {
         headers.insert(name, value);
     }
 }
@@ -40,14 +56,14 @@ fn has_one(headers: &HeaderMap, name: &HeaderName, valid: fn(&[u8]) -> bool) -> 
     matches!((values.next(), values.next()), (Some(value), None) if valid(value.as_bytes()))
 }
 
-fn is_request_id(value: &[u8]) -> bool {
+pub(crate) fn is_request_id(value: &[u8]) -> bool {
     let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=:@".contains(byte);
     (1..=REQUEST_ID_MAX).contains(&value.len()) && value.iter().all(allowed)
 }
 
 /// W3C Trace Context 3.2: `00-<32 digits>-<16 digits>-<2 digits>`, lower-case hexadecimal, neither id all zero. A
 /// version to come may add fields after another dash; version `ff` is invalid.
-fn is_traceparent(value: &[u8]) -> bool {
+pub(crate) fn is_traceparent(value: &[u8]) -> bool {
     let Some((known, rest)) = value.split_at_checked(55) else { return false };
     let fields: Vec<&[u8]> = known.split(|byte| *byte == b'-').collect();
     let [version, trace, parent, flags] = fields.as_slice() else { return false };

@@ -1,21 +1,20 @@
 //! Connections to replicas, one pool a core: idle HTTP/1.1 connections to use again, and one shared HTTP/2 connection
 //! per replica. Never keeps a connection to an address that left the view.
 
-use bytes::Bytes;
-use http_body_util::{Either, Empty};
-use hyper::body::Incoming;
+use crate::http1::Wires;
+use crate::upload::UpstreamBody;
 use hyper::client::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use shoal_model::Address;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::pin::Pin;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-/// A request's body on its way to a replica; the right side where the request has none.
-pub(crate) type UpstreamBody = Either<Incoming, Empty<Bytes>>;
 /// Sends on an HTTP/1.1 connection, one request at a time.
 pub(crate) type Sender1 = http1::SendRequest<UpstreamBody>;
 /// Sends on an HTTP/2 connection, many at a time; clones share it.
@@ -27,13 +26,15 @@ pub(crate) const IDLE_MAX: Duration = Duration::from_secs(4);
 /// How long one may have been idle for a request that cannot be sent twice.
 pub(crate) const IDLE_MAX_ONCE: Duration = Duration::from_secs(1);
 /// The most idle connections kept to one address.
-const IDLE_PER_ADDRESS_MAX: usize = 64;
+pub(crate) const IDLE_PER_ADDRESS_MAX: usize = 64;
 /// The largest head of a replica's answer, in bytes.
 const ANSWER_HEAD_MAX: usize = 256 * 1024;
 
 /// The connections of one core.
 #[derive(Default)]
 pub(crate) struct Pool {
+    /// Those that the gateway's own HTTP/1.1 uses.
+    pub(crate) wires: Wires,
     inner: Mutex<Inner>,
 }
 
@@ -91,6 +92,7 @@ impl Pool {
 
     /// Lets go of connections to any other address; what is in flight on them goes on.
     pub(crate) fn keep_only(&self, addresses: &BTreeSet<Address>) {
+        self.wires.keep_only(addresses);
         let mut inner = self.inner();
         inner.idle.retain(|address, _| addresses.contains(address));
         inner.shared.retain(|address, _| addresses.contains(address));
@@ -99,6 +101,7 @@ impl Pool {
 
     /// Lets go of connections that were closed, or idle for long. Called every second or so.
     pub(crate) fn sweep(&self) {
+        self.wires.sweep();
         let mut inner = self.inner();
         for idle in inner.idle.values_mut() {
             idle.retain(|kept| !kept.sender.is_closed() && kept.since.elapsed() < IDLE_MAX);
@@ -112,28 +115,68 @@ impl Pool {
     }
 }
 
-/// A new HTTP/1.1 connection; `upgradable` ones may turn into a tunnel. `Err` says what the replica did.
-pub(crate) async fn connect_http1(address: &Address, timeout: Duration, upgradable: bool) -> Result<Sender1, String> {
-    match connected(address, timeout).await? {
-        Stream::Tcp(stream) => shake_http1(stream, upgradable).await,
-        Stream::Unix(stream) => shake_http1(stream, upgradable).await,
-    }
+/// A new HTTP/1.1 connection. `Err` says what the replica did.
+pub(crate) async fn connect_http1(address: &Address, timeout: Duration) -> Result<Sender1, String> {
+    shake_http1(connected(address, timeout).await?).await
 }
 
 /// A new HTTP/2 connection, without TLS and with prior knowledge. `Err` says what the replica did.
 pub(crate) async fn connect_http2(address: &Address, timeout: Duration) -> Result<Sender2, String> {
-    match connected(address, timeout).await? {
-        Stream::Tcp(stream) => shake_http2(stream).await,
-        Stream::Unix(stream) => shake_http2(stream).await,
-    }
+    shake_http2(connected(address, timeout).await?).await
 }
 
-enum Stream {
+/// A connection to a replica, of either kind.
+pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
-async fn connected(address: &Address, timeout: Duration) -> Result<Stream, String> {
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(context, buffer),
+            Self::Unix(stream) => Pin::new(stream).poll_read(context, buffer),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(context, bytes),
+            Self::Unix(stream) => Pin::new(stream).poll_write(context, bytes),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(context, pieces),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(context),
+            Self::Unix(stream) => Pin::new(stream).poll_shutdown(context),
+        }
+    }
+}
+
+/// A new connection. `Err` says what the replica did.
+pub(crate) async fn connected(address: &Address, timeout: Duration) -> Result<Stream, String> {
     let connecting = async {
         match address {
             Address::Tcp(address) => {
@@ -152,25 +195,18 @@ async fn connected(address: &Address, timeout: Duration) -> Result<Stream, Strin
     }
 }
 
-async fn shake_http1(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    upgradable: bool,
-) -> Result<Sender1, String> {
+async fn shake_http1(stream: Stream) -> Result<Sender1, String> {
     let (sender, connection) = http1::Builder::new()
         .max_header_size(ANSWER_HEAD_MAX)
         .handshake(TokioIo::new(stream))
         .await
         .map_err(|error| format!("cannot be spoken to ({error})"))?;
     // Whoever waits for the answer is told of the error; here it is only noted.
-    if upgradable {
-        tokio::spawn(async move { note(connection.with_upgrades().await) });
-    } else {
-        tokio::spawn(async move { note(connection.await) });
-    }
+    tokio::spawn(async move { note(connection.await) });
     Ok(sender)
 }
 
-async fn shake_http2(stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static) -> Result<Sender2, String> {
+async fn shake_http2(stream: Stream) -> Result<Sender2, String> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
         .keep_alive_interval(Duration::from_secs(20))

@@ -19,7 +19,12 @@ pub(crate) fn next() -> u64 {
     })
 }
 
-/// 32 lower-case hexadecimal digits; never all zero.
-pub(crate) fn hexadecimal_32() -> String {
-    format!("{:016x}{:016x}", next().max(1), next())
+/// A number in 16 lower-case hexadecimal digits.
+pub(crate) fn hexadecimal(number: u64) -> [u8; 16] {
+    let mut digits = [0; 16];
+    for (index, digit) in digits.iter_mut().enumerate() {
+        let half = (number >> (60 - 4 * index)) as u8 & 15;
+        *digit = if half < 10 { b'0' + half } else { b'a' + half - 10 };
+    }
+    digits
 }

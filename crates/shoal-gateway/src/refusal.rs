@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use shoal_model::{ReplicaName, ServiceName};
+use std::time::Duration;
 
 /// The longest host and path that a sentence repeats, in characters.
 const SHOWN_MAX: usize = 200;
@@ -17,6 +18,14 @@ const SHOWN_MAX: usize = 200;
 pub(crate) enum Refusal {
     /// The service has no replica that takes requests.
     NoReplica { service: ServiceName },
+    /// More requests wait for a replica than the gateway holds.
+    HeldFull { service: ServiceName },
+    /// The service has as many requests under way as it takes of this route's priority.
+    Saturated { service: ServiceName },
+    /// The route has its most requests under way.
+    RouteFull { service: ServiceName, most: usize },
+    /// The answer did not begin in time.
+    TimedOut { service: ServiceName },
     /// No route matches.
     NoRoute { host: String, path: String },
     /// The replica could not be connected to.
@@ -27,6 +36,12 @@ pub(crate) enum Refusal {
     BadRequest { why: String },
     /// More headers than the limit.
     TooManyHeaders { count: usize, most: usize },
+    /// A larger head than the limit, in bytes.
+    HeadTooLarge { most: usize },
+    /// A larger body than the limit, in bytes.
+    BodyTooLarge { most: u64 },
+    /// The body came too slowly.
+    BodyTooSlow { idle: Duration },
     /// The method asks for a tunnel.
     Connect,
 }
@@ -49,21 +64,32 @@ impl Asker {
         }
     }
 
-    fn form(&self) -> Form {
+    pub(crate) fn form(&self) -> Form {
         let content = self.content_type.as_ref().map(HeaderValue::as_bytes).unwrap_or_default();
-        if is_grpc(content) {
-            return Form::Grpc;
+        Form::of(self.accept.as_ref().map(HeaderValue::as_bytes), content, self.is_connect)
+    }
+}
+
+impl Form {
+    /// What these headers of a request ask for.
+    pub(crate) fn of(accept: Option<&[u8]>, content_type: &[u8], is_connect: bool) -> Self {
+        if is_grpc(content_type) {
+            return Self::Grpc;
         }
-        if self.is_connect || content.starts_with(b"application/connect+") {
-            return Form::Json;
+        if is_connect || content_type.starts_with(b"application/connect+") {
+            return Self::Json;
         }
-        accepted_form(self.accept.as_ref().and_then(|value| value.to_str().ok()).unwrap_or_default())
+        match accept {
+            None | Some(b"*/*") => Self::Text,
+            Some(accept) => accepted_form(std::str::from_utf8(accept).unwrap_or_default()),
+        }
     }
 }
 
 /// What an answer is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Form {
+    #[default]
     Text,
     Json,
     Page,
@@ -72,8 +98,7 @@ enum Form {
 
 impl Refusal {
     /// The answer, in the form that was asked for.
-    pub(crate) fn answer(&self, asker: &Asker) -> Response<Bytes> {
-        let form = asker.form();
+    pub(crate) fn answer(&self, form: Form) -> Response<Bytes> {
         let (kind, body) = match form {
             Form::Text => ("text/plain; charset=utf-8", format!("{}\n", self.sentence())),
             Form::Json => {
@@ -103,22 +128,43 @@ impl Refusal {
     /// The HTTP status.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoReplica { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoReplica { .. }
+            | Self::NotConnected { .. }
+            | Self::HeldFull { .. }
+            | Self::Saturated { .. }
+            | Self::RouteFull { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::TimedOut { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::NoRoute { .. } => StatusCode::NOT_FOUND,
-            Self::NotConnected { .. } | Self::Lost { .. } => StatusCode::BAD_GATEWAY,
+            Self::Lost { .. } => StatusCode::BAD_GATEWAY,
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
-            Self::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TooManyHeaders { .. } | Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Connect => StatusCode::NOT_IMPLEMENTED,
         }
+    }
+
+    /// Whether nothing more is to be read from the client over HTTP/1.1: it may have another idea than the gateway of
+    /// where its request ends, or goes on sending what nobody takes.
+    pub(crate) fn ends_connection(&self) -> bool {
+        !matches!(self, Self::NoRoute { .. }) && (self.status().is_client_error() || matches!(self, Self::Connect))
     }
 
     /// The code of Connect, and gRPC's number for it.
     fn code(&self) -> (&'static str, &'static str) {
         match self {
-            Self::NoReplica { .. } | Self::NotConnected { .. } | Self::Lost { .. } => ("unavailable", "14"),
+            Self::NoReplica { .. }
+            | Self::NotConnected { .. }
+            | Self::Lost { .. }
+            | Self::HeldFull { .. }
+            | Self::Saturated { .. }
+            | Self::RouteFull { .. } => ("unavailable", "14"),
+            Self::TimedOut { .. } | Self::BodyTooSlow { .. } => ("deadline_exceeded", "4"),
             Self::NoRoute { .. } | Self::Connect => ("unimplemented", "12"),
             Self::BadRequest { .. } => ("invalid_argument", "3"),
-            Self::TooManyHeaders { .. } => ("resource_exhausted", "8"),
+            Self::TooManyHeaders { .. } | Self::HeadTooLarge { .. } | Self::BodyTooLarge { .. } => {
+                ("resource_exhausted", "8")
+            }
         }
     }
 
@@ -128,6 +174,17 @@ impl Refusal {
             Self::NoReplica { service } => {
                 format!("The service `{service}` has no replica ready to answer; try again in a moment.")
             }
+            Self::HeldFull { service } => {
+                format!("The service `{service}` has no replica ready, and too many requests wait for one already.")
+            }
+            Self::Saturated { service } => {
+                format!("The service `{service}` has as much to do as it can take; try again in a moment.")
+            }
+            Self::RouteFull { service, most } => format!(
+                "This route to the service `{service}` has its {most} requests under way, which is the most; try again \
+                 in a moment."
+            ),
+            Self::TimedOut { service } => format!("The service `{service}` did not answer in time."),
             Self::NoRoute { host, path } => {
                 let target: String = format!("{host}{path}").chars().take(SHOWN_MAX).collect();
                 format!("No route of this application matches `{target}`.")
@@ -142,6 +199,15 @@ impl Refusal {
             Self::TooManyHeaders { count, most } => {
                 format!("The request has {count} headers, and the gateway takes at most {most}.")
             }
+            Self::HeadTooLarge { most } => {
+                format!("The request's head is larger than {most} bytes, which is the most this route takes.")
+            }
+            Self::BodyTooLarge { most } => {
+                format!("The request's body is larger than {most} bytes, which is the most this route takes.")
+            }
+            Self::BodyTooSlow { idle } => {
+                format!("The request's body did not go on for {} s.", idle.as_secs_f32())
+            }
             Self::Connect => "The gateway does not open tunnels with the method CONNECT.".to_owned(),
         }
     }
@@ -149,9 +215,9 @@ impl Refusal {
     fn page(&self) -> String {
         let status = self.status();
         let title = match self {
-            Self::NoReplica { .. } => "One moment, please",
+            _ if status == StatusCode::SERVICE_UNAVAILABLE => "One moment, please",
             Self::NoRoute { .. } => "Nothing here",
-            Self::NotConnected { .. } | Self::Lost { .. } => "That did not work",
+            Self::Lost { .. } | Self::TimedOut { .. } => "That did not work",
             _ => "This request cannot be answered",
         };
         // A service that is starting is worth another look, without the visitor's doing.
@@ -259,13 +325,13 @@ mod tests {
     #[test]
     fn a_missing_replica_is_said_in_every_form() {
         let refusal = Refusal::NoReplica { service: "catalogue".parse().unwrap() };
-        let text = refusal.answer(&Asker::default());
+        let text = refusal.answer(Form::Text);
         assert_eq!((text.status().as_u16(), &text.headers()["retry-after"]), (503, &HeaderValue::from_static("1")));
         assert_eq!(text.body(), "The service `catalogue` has no replica ready to answer; try again in a moment.\n");
-        let json = refusal.answer(&asked("accept", "application/json"));
+        let json = refusal.answer(Form::Json);
         let value: serde_json::Value = serde_json::from_slice(json.body()).unwrap();
         assert_eq!(value["code"], "unavailable");
-        let grpc = refusal.answer(&asked("content-type", "application/grpc"));
+        let grpc = refusal.answer(Form::Grpc);
         assert_eq!((grpc.status().as_u16(), &grpc.headers()["grpc-status"]), (200, &HeaderValue::from_static("14")));
         assert!(grpc.headers()["grpc-message"].to_str().unwrap().contains("`catalogue`"));
     }

@@ -1,37 +1,38 @@
-//! Which service a request goes to, from its host and path. Pure.
+//! Where a request goes, from its host and path. Pure.
 //!
 //! A route matches by whole path segments: `/api` matches `/api` and `/api/x`, not `/apix`. A route with a host wins
 //! over one without; among equals the longest path wins, and of two that are the same the first.
 
-use shoal_model::{Route, ServiceName};
+use shoal_model::Route;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-/// One listener's routes, ready to be searched.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RouteTable {
-    by_host: BTreeMap<String, Vec<Prefix>>,
-    any_host: Vec<Prefix>,
+/// One listener's routes, ready to be searched; each leads to a `D`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteTable<D> {
+    by_host: BTreeMap<String, Vec<Prefix<D>>>,
+    any_host: Vec<Prefix<D>>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Prefix {
+struct Prefix<D> {
     /// Without a slash at its end; empty for the root.
     path: String,
-    service: ServiceName,
+    leads_to: D,
 }
 
-impl RouteTable {
-    /// A table of these routes, in the manifest's order.
+impl<D> RouteTable<D> {
+    /// A table of these routes, in the manifest's order, each with where it leads.
     #[must_use]
-    pub fn new(routes: &[Route]) -> Self {
-        let mut table = Self::default();
-        for route in routes {
+    pub fn new<'a>(routes: impl IntoIterator<Item = (&'a Route, D)>) -> Self {
+        let mut table = Self { by_host: BTreeMap::new(), any_host: Vec::new() };
+        for (route, leads_to) in routes {
             let prefixes = match &route.host {
-                Some(host) => table.by_host.entry(normal_host(host)).or_default(),
+                Some(host) => table.by_host.entry(normal_host(host).into_owned()).or_default(),
                 None => &mut table.any_host,
             };
             let path = route.path.trim_end_matches('/').to_owned();
-            prefixes.push(Prefix { path, service: route.service.clone() });
+            prefixes.push(Prefix { path, leads_to });
         }
         for prefixes in table.by_host.values_mut().chain([&mut table.any_host]) {
             // Stable: of two equal paths the first stays first.
@@ -40,40 +41,48 @@ impl RouteTable {
         table
     }
 
-    /// The service for a request. `host` as [`normal_host`] gives it; `path` without the query.
+    /// Where a request goes. `authority` as the client wrote it; `path` without the query.
     #[must_use]
-    pub fn find(&self, host: &str, path: &str) -> Option<&ServiceName> {
-        let of_host = self.by_host.get(host).and_then(|prefixes| find_prefix(prefixes, path));
+    pub fn find(&self, authority: &str, path: &str) -> Option<&D> {
+        let of_host = if self.by_host.is_empty() {
+            None
+        } else {
+            self.by_host.get(&*normal_host(authority)).and_then(|prefixes| find_prefix(prefixes, path))
+        };
         of_host.or_else(|| find_prefix(&self.any_host, path))
     }
 }
 
-fn find_prefix<'a>(prefixes: &'a [Prefix], path: &str) -> Option<&'a ServiceName> {
+fn find_prefix<'a, D>(prefixes: &'a [Prefix<D>], path: &str) -> Option<&'a D> {
     let matching = prefixes.iter().find(|prefix| match path.strip_prefix(prefix.path.as_str()) {
         Some(rest) => rest.is_empty() || rest.starts_with('/') || prefix.path.is_empty(),
         None => false,
     });
-    matching.map(|prefix| &prefix.service)
+    matching.map(|prefix| &prefix.leads_to)
 }
 
 /// A host as routes compare it: lower case, without its port and without the dot at the end of an absolute name.
 /// `Example.com:8080` becomes `example.com`, `[::1]:80` becomes `[::1]`.
 #[must_use]
-pub fn normal_host(authority: &str) -> String {
+pub fn normal_host(authority: &str) -> Cow<'_, str> {
     let end = match (authority.rfind(']'), authority.rfind(':')) {
         (Some(bracket), Some(colon)) if colon < bracket => authority.len(),
         (_, Some(colon)) => colon,
         (_, None) => authority.len(),
     };
     let host = authority.get(..end).unwrap_or(authority);
-    host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase()
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(host.to_ascii_lowercase());
+    }
+    Cow::Borrowed(host)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use shoal_model::Limits;
+    use shoal_model::{Limits, ServiceName};
 
     fn route(host: Option<&str>, path: &str, service: &str) -> Route {
         Route {
@@ -84,13 +93,17 @@ mod tests {
         }
     }
 
-    fn found(table: &RouteTable, host: &str, path: &str) -> Option<String> {
+    fn table_of(routes: &[Route]) -> RouteTable<ServiceName> {
+        RouteTable::new(routes.iter().map(|route| (route, route.service.clone())))
+    }
+
+    fn found(table: &RouteTable<ServiceName>, host: &str, path: &str) -> Option<String> {
         table.find(host, path).map(ToString::to_string)
     }
 
     #[test]
     fn the_longest_prefix_of_whole_segments_wins() {
-        let table = RouteTable::new(&[
+        let table = table_of(&[
             route(None, "/", "storefront"),
             route(None, "/api", "api"),
             route(None, "/api/images/", "images"),
@@ -112,12 +125,12 @@ mod tests {
 
     #[test]
     fn a_host_wins_over_a_longer_path_without_one_and_falls_back() {
-        let table = RouteTable::new(&[
+        let table = table_of(&[
             route(None, "/api/deep", "common"),
             route(Some("Shop.Example"), "/api", "shop"),
             route(Some("shop.example"), "/api", "never"),
         ]);
-        assert_eq!(found(&table, "shop.example", "/api/deep/x").as_deref(), Some("shop"));
+        assert_eq!(found(&table, "Shop.Example:8080", "/api/deep/x").as_deref(), Some("shop"));
         assert_eq!(found(&table, "other.example", "/api/deep/x").as_deref(), Some("common"));
         assert_eq!(found(&table, "shop.example", "/else"), None);
     }
@@ -157,14 +170,14 @@ mod tests {
                 })
                 .max_by_key(|(index, (host, path))| (host.is_some(), path.len(), std::cmp::Reverse(*index)))
                 .map(|(index, _)| format!("s{index}"));
-            let table = RouteTable::new(&list);
+            let table = table_of(&list);
             prop_assert_eq!(found(&table, &host, &format!("/{}", request.join("/"))), expected);
         }
 
         #[test]
         fn no_text_panics(host in ".*", path in ".*") {
-            let table = RouteTable::new(&[route(None, "/a", "a"), route(Some("h"), "/", "b")]);
-            let _ = table.find(&normal_host(&host), &path);
+            let table = table_of(&[route(None, "/a", "a"), route(Some("h"), "/", "b")]);
+            let _ = table.find(&host, &path);
         }
     }
 }

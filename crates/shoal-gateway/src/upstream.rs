@@ -1,25 +1,26 @@
-//! Sends one request to one replica and waits for the head of its answer.
+//! Sends one request that came over HTTP/2 to one replica and waits for the head of its answer.
 //!
 //! A pooled connection may have been closed by the replica just before: a request that was not sent at all goes out
-//! again on a new connection, and so does one without a body whose method may be repeated (RFC 9110 section 9.2.2).
-//! Nothing else is sent twice.
+//! again on a new connection, and so does one that may be repeated (RFC 9110 section 9.2.2). Nothing else is sent twice.
 
-use crate::pool::{IDLE_MAX, IDLE_MAX_ONCE, Pool, Sender1, UpstreamBody, connect_http1, connect_http2};
-use http::{Request, Response};
-use http_body_util::{Either, Empty};
-use hyper::body::{Body, Incoming};
+use crate::outgoing::{Outgoing, Way};
+use crate::pool::{IDLE_MAX, IDLE_MAX_ONCE, Pool, Sender1, Sender2, connect_http1, connect_http2};
+use crate::reading;
+use crate::tries::Reached;
+use crate::upload::{Upload, UploadError};
+use http::Response;
+use hyper::body::Incoming;
 use shoal_model::Address;
+use std::error::Error;
 use std::time::Duration;
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// No connection: the request was not sent. Says what the replica did.
-    NotConnected(String),
-    /// The connection ended before the answer began. Says what the replica did.
-    Lost(String),
-    /// The client did not send its request to the end.
-    Downstream,
+    /// The replica did not do its part; how far the request came, and what the replica did.
+    Replica(Reached, String),
+    /// The client did not send its request to the end, or not as it may.
+    Client(UploadError),
 }
 
 /// An answer's head, with the connection its body comes on if that can be used again afterwards.
@@ -28,87 +29,121 @@ pub(crate) struct Answer {
     pub(crate) connection: Option<Sender1>,
 }
 
-/// Over HTTP/1.1, on a pooled connection where there is one.
-pub(crate) async fn send_http1(
+/// Sends it the way it goes.
+pub(crate) async fn send(
     pool: &Pool,
     address: &Address,
-    request: Request<UpstreamBody>,
+    outgoing: &mut Outgoing,
     connect_timeout: Duration,
 ) -> Result<Answer, Failure> {
-    let repeatable = request.method().is_idempotent() && request.body().is_end_stream();
-    let idle_max = if repeatable { IDLE_MAX } else { IDLE_MAX_ONCE };
-    let mut request = request;
-    if let Some(mut sender) = pool.take(address, idle_max) {
-        let spare = repeatable.then(|| copy_of(&request));
-        match sender.try_send_request(request).await {
-            Ok(response) => return Ok(Answer { response, connection: Some(sender) }),
-            Err(mut error) => match (error.take_message(), spare) {
-                (Some(unsent), _) => request = unsent,
-                (None, Some(spare)) if !error.error().is_parse() => request = spare,
-                _ => return Err(lost(&error.into_error())),
-            },
-        }
+    match outgoing.way {
+        Way::Http1 => send_http1(pool, address, outgoing, connect_timeout).await,
+        Way::Http2 => send_http2(pool, address, outgoing, connect_timeout).await,
     }
-    let mut sender = connect_http1(address, connect_timeout, false).await.map_err(Failure::NotConnected)?;
-    let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
-    Ok(Answer { response, connection: Some(sender) })
 }
 
-/// Over an HTTP/1.1 connection of its own, which may turn into a tunnel.
-pub(crate) async fn send_upgrade(
-    address: &Address,
-    request: Request<UpstreamBody>,
-    connect_timeout: Duration,
-) -> Result<Answer, Failure> {
-    let mut sender = connect_http1(address, connect_timeout, true).await.map_err(Failure::NotConnected)?;
-    let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
-    Ok(Answer { response, connection: None })
-}
-
-/// Over the replica's shared HTTP/2 connection.
-pub(crate) async fn send_http2(
+/// On a pooled connection where there is one.
+async fn send_http1(
     pool: &Pool,
     address: &Address,
-    request: Request<UpstreamBody>,
+    outgoing: &mut Outgoing,
     connect_timeout: Duration,
 ) -> Result<Answer, Failure> {
-    let mut request = request;
-    if let Some(mut sender) = pool.shared(address) {
-        match sender.try_send_request(request).await {
-            Ok(response) => return Ok(Answer { response, connection: None }),
-            Err(mut error) => match error.take_message() {
-                Some(unsent) => request = unsent,
-                None => return Err(lost(&error.into_error())),
-            },
+    let idle_max = if outgoing.is_repeatable() { IDLE_MAX } else { IDLE_MAX_ONCE };
+    let mut before = Reached::Nobody;
+    if let Some(sender) = pool.take(address, idle_max) {
+        match try_http1(sender, outgoing).await {
+            Err(Failure::Replica(reached, _)) if reached == Reached::Nobody || outgoing.is_repeatable() => {
+                before = reached;
+            }
+            done => return done,
         }
     }
-    let mut sender = connect_http2(address, connect_timeout).await.map_err(Failure::NotConnected)?;
+    let fresh = match connect_http1(address, connect_timeout).await {
+        Ok(sender) => try_http1(sender, outgoing).await,
+        Err(why) => Err(unreached(why)),
+    };
+    fresh.map_err(|failure| match failure {
+        // What went down the pooled connection may have been what ended the replica.
+        Failure::Replica(Reached::Nobody, why) => Failure::Replica(before, why),
+        failure => failure,
+    })
+}
+
+async fn try_http1(mut sender: Sender1, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    match sender.try_send_request(outgoing.request()).await {
+        Ok(response) => match reading::check_answer(response.headers()) {
+            Ok(()) => Ok(Answer { response, connection: Some(sender) }),
+            Err(why) => Err(Failure::Replica(Reached::Replica, why.to_owned())),
+        },
+        Err(mut error) => {
+            let unsent = error.take_message();
+            let reached = if unsent.is_some() { Reached::Nobody } else { Reached::Replica };
+            if let Some(unsent) = unsent {
+                outgoing.give_back(unsent);
+            }
+            Err(failure(outgoing.upload(), reached, error.error()))
+        }
+    }
+}
+
+/// On the replica's shared connection.
+async fn send_http2(
+    pool: &Pool,
+    address: &Address,
+    outgoing: &mut Outgoing,
+    connect_timeout: Duration,
+) -> Result<Answer, Failure> {
+    if let Some(sender) = pool.shared(address) {
+        match try_http2(sender, outgoing).await {
+            Err(Failure::Replica(Reached::Nobody, _)) if outgoing.is_whole() => {}
+            done => return done,
+        }
+    }
+    let sender = connect_http2(address, connect_timeout).await.map_err(unreached)?;
     pool.share(address, sender.clone());
-    let response = sender.send_request(request).await.map_err(|error| lost(&error))?;
-    Ok(Answer { response, connection: None })
+    try_http2(sender, outgoing).await
 }
 
-/// A request without a body, once more.
-fn copy_of(request: &Request<UpstreamBody>) -> Request<UpstreamBody> {
-    let mut copy = Request::new(Either::Right(Empty::new()));
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    *copy.version_mut() = request.version();
-    copy
-}
-
-fn lost(error: &hyper::Error) -> Failure {
-    if error.is_user() {
-        return Failure::Downstream;
+async fn try_http2(mut sender: Sender2, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    match sender.try_send_request(outgoing.request()).await {
+        Ok(response) => Ok(Answer { response, connection: None }),
+        Err(mut error) => {
+            let unsent = error.take_message();
+            let refused = unsent.is_some() || is_unprocessed(error.error());
+            if let Some(unsent) = unsent {
+                outgoing.give_back(unsent);
+            }
+            let reached = if refused { Reached::Nobody } else { Reached::Replica };
+            Err(failure(outgoing.upload(), reached, error.error()))
+        }
     }
-    Failure::Lost(if error.is_parse() {
+}
+
+/// Whether the replica says that it did not look at the request: a refused stream, or one after the last that a GOAWAY
+/// counts (RFC 9113 section 8.7).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
+}
+
+fn unreached(why: String) -> Failure {
+    Failure::Replica(Reached::Nobody, why)
+}
+
+fn failure(upload: Option<&Upload>, reached: Reached, error: &hyper::Error) -> Failure {
+    if let Some(failure) = upload.and_then(Upload::failure) {
+        return Failure::Client(failure);
+    }
+    let why = if error.is_parse() {
         "gave an answer that is not HTTP".to_owned()
     } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
         "closed the connection before its answer".to_owned()
     } else {
-        let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        let cause = error.source().map(|cause| format!(": {cause}")).unwrap_or_default();
         format!("broke the connection before its answer ({error}{cause})")
-    })
+    };
+    Failure::Replica(reached, why)
 }

@@ -109,9 +109,17 @@ async fn it_serves_a_passed_socket_and_finishes_on_sigterm() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn without_a_socket_it_says_so_and_fails() {
+async fn without_a_socket_it_waits_for_callers() {
     let folder = tempfile::tempdir().unwrap();
-    let (code, log) = ended(start(None, folder.path())).await;
-    assert_eq!(code, Some(1), "{log}");
-    assert!(log.contains("the gateway was passed no listening socket"), "{log}");
+    let socket = tokio::net::UnixListener::bind(folder.path().join("discovery.sock")).unwrap();
+    let (sender, _observations) = tokio::sync::mpsc::channel(64);
+    let publisher = DiscoveryServer::start(socket, sender);
+    publisher.set_routing(RoutingTable::default());
+    let gateway = start(None, folder.path());
+    let pid = Pid::from_raw(i32::try_from(gateway.id()).unwrap()).unwrap();
+    let health = folder.path().join("health.sock");
+    until("ready", async || ask(&health, PATIENCE).await.is_ok_and(|answer| answer.ready)).await;
+    kill_process(pid, Signal::TERM).unwrap();
+    let (code, log) = ended(gateway).await;
+    assert_eq!(code, Some(0), "{log}");
 }

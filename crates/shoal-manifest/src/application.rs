@@ -4,6 +4,7 @@
 
 use crate::Code;
 use crate::diagnostic::Problems;
+use crate::limits;
 use crate::place::{Place, ServicePart, SourceMap};
 use crate::read::At;
 use crate::relations;
@@ -108,9 +109,14 @@ fn lower_gateway(
     });
     let tls = gateway.value.tls.as_ref().map(|tls| lower_tls(&tls.value, folder, spans));
     let routes = gateway.value.routes.as_ref().map_or(&[][..], |routes| &routes.value);
-    let lowered: Vec<Option<Route>> = routes.iter().map(|route| lower_route(&route.value, problems)).collect();
+    let limits =
+        gateway.value.limits.as_ref().map_or_else(Limits::default, |limits| {
+            limits::lower("gateway.limits", limits, &Limits::default(), problems)
+        });
+    let mut lowered: Vec<Option<Route>> = Vec::with_capacity(routes.len());
     for (index, route) in routes.iter().enumerate() {
         spans.set(Place::Route(index), &route.span);
+        lowered.push(lower_route(index, &route.value, &limits, problems));
     }
     let tls = match tls {
         Some(tls) => Some(tls?),
@@ -141,15 +147,19 @@ fn lower_tls(tls: &TlsTable, folder: &Path, spans: &mut SourceMap) -> Option<Tls
     Some(Tls { certificate, key: absolute(folder, &tls.key.as_ref()?.value) })
 }
 
-fn lower_route(route: &RouteTable, problems: &mut Problems) -> Option<Route> {
+fn lower_route(index: usize, route: &RouteTable, limits: &Limits, problems: &mut Problems) -> Option<Route> {
     let path = route.path.as_ref().and_then(|path| route_path(path, problems));
     let host = route.host.as_ref().map(|host| route_host(host, problems));
+    let limits = route.limits.as_ref().map_or_else(
+        || limits.clone(),
+        |own| limits::lower(&format!("gateway.routes[{index}].limits"), own, limits, problems),
+    );
     let service = route.service.as_ref()?.value.parse().ok();
     let host = match host {
         Some(host) => Some(host?),
         None => None,
     };
-    Some(Route { host, path: path?, service: service?, limits: Limits::default() })
+    Some(Route { host, path: path?, service: service?, limits })
 }
 
 /// The path without a slash at its end, which matches the same requests. Only one that a request can have is taken.

@@ -78,6 +78,8 @@ codes! {
     SourceNotSupported = 20, "a source in a Git repository is not supported yet";
     /// Not one of the words that a key takes.
     UnknownWord = 21, "a word is not one of the choices";
+    /// A number of requests, headers or bytes that cannot be.
+    BadLimit = 22, "a limit is out of range";
     /// A call to a service that is not declared.
     UnknownCallee = 30, "a call to a service that is not declared";
     /// A service that calls itself.

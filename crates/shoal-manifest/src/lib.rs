@@ -11,6 +11,7 @@ mod application;
 mod code;
 mod diagnostic;
 mod environment;
+mod limits;
 mod place;
 mod probes;
 mod read;

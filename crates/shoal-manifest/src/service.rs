@@ -6,6 +6,7 @@ use crate::Code;
 use crate::application::absolute;
 use crate::diagnostic::Problems;
 use crate::environment;
+use crate::limits;
 use crate::place::{Place, ServicePart, SourceMap};
 use crate::probes;
 use crate::read::At;
@@ -51,6 +52,10 @@ pub(crate) fn lower(
     let source = lower_source(around, table, problems);
     let settings = environment::settings(around.name, table, problems);
     let replicas = lower_replicas(around.name, table.replicas.as_ref(), problems);
+    let concurrency_max = table
+        .concurrency_max
+        .as_ref()
+        .map(|at| limits::number(&format!("services.{}.concurrency-max", around.name), at, limits::REQUESTS, problems));
     let drain_timeout = bounded(
         &format!("services.{}.drain-timeout", around.name),
         table.drain_timeout.as_ref(),
@@ -65,6 +70,8 @@ pub(crate) fn lower(
         run: run?,
         contract: table.contract.as_ref().map(|contract| absolute(around.folder, &contract.value)),
         replicas,
+        concurrency_max: concurrency_max
+            .map_or(Service::CONCURRENCY_MAX, |most| u32::try_from(most).unwrap_or(u32::MAX)),
         listen: listen?,
         after: calls.clone(),
         calls: &calls | &callees(&table.calls_later),

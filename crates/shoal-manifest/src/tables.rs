@@ -41,6 +41,8 @@ table! {
         tls: TlsTable,
         /// Which service answers which requests. The longest matching path wins, a matching host before none.
         routes: Vec<At<RouteTable>>,
+        /// What every route allows that says nothing else.
+        limits: LimitsTable,
     }
 }
 
@@ -63,6 +65,34 @@ table! {
         path: String = required "path = \"/\"",
         /// The service that answers.
         service: String = required "service = \"web\"",
+        /// What it allows, where that differs from `gateway.limits`.
+        limits: LimitsTable,
+    }
+}
+
+table! {
+    /// What a route allows. Whoever passes a limit is refused; the rest go on.
+    struct LimitsTable, "`limits`" {
+        /// From the end of a request's head to the beginning of its answer, with all waiting and trying again: `"60s"`
+        /// when left out, at most 24 hours. A shorter deadline that the request carries wins.
+        timeout: TimeSpan,
+        /// How long either side may neither send nor take anything in the middle of a body: `"60s"` when left out, at
+        /// most 24 hours.
+        idle_timeout: TimeSpan,
+        /// How long a request may wait while no replica can take it: `"10s"` when left out, `"0s"` for not at all, at
+        /// most 1 hour. `timeout` goes on meanwhile.
+        hold_timeout: TimeSpan,
+        /// The most headers of a request: 1 to 10,000; 100 when left out.
+        headers_max: Count,
+        /// The largest head of a request, in bytes: 1 KiB to 1 MiB; 64 KiB when left out.
+        header_bytes_max: Count,
+        /// The largest body of a request, in bytes: up to 1 TiB; 64 MiB when left out.
+        body_bytes_max: Count,
+        /// The most requests under way on the route: 1 to 1,000,000; 10,000 when left out.
+        requests_max: Count,
+        /// Who is turned away first when the service has too much to do: `low`, then `normal`, then `high`; `normal`
+        /// when left out.
+        priority: PriorityWord,
     }
 }
 
@@ -81,6 +111,9 @@ table! {
         contract: String,
         /// How many copies run: a number, or `{ min, max, target-concurrency }`. 1 when left out.
         replicas: ReplicasValue,
+        /// The most requests under way per ready replica: 1 to 1,000,000; 1000 when left out. Beyond that its callers turn
+        /// some away, those of low priority first.
+        concurrency_max: Count,
         /// How a replica gets its socket: `fd` (passed, the default with `cargo`), `port` (it listens on `$PORT`, the
         /// default with `command`) or `none` (it does not listen).
         listen: ListenWord,
@@ -207,6 +240,18 @@ word! {
         Port = "port",
         /// The program does not listen.
         None = "none",
+    }
+}
+
+word! {
+    /// Who is turned away first when a service has too much to do.
+    enum PriorityWord {
+        /// Can wait: prefetching, reports.
+        Low = "low",
+        /// Everything else.
+        Normal = "normal",
+        /// Must get through while anything does: paying.
+        High = "high",
     }
 }
 

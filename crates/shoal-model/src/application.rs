@@ -67,6 +67,9 @@ pub struct Service {
     pub contract: Option<PathBuf>,
     /// How many copies run.
     pub replicas: Replicas,
+    /// The most requests under way per ready replica, beyond which callers turn some away, low ones first.
+    #[serde(default = "concurrency_max_default")]
+    pub concurrency_max: u32,
     /// How a replica gets its listening socket.
     pub listen: Listen,
     /// The services it may call.
@@ -83,6 +86,15 @@ pub struct Service {
     pub probes: Probes,
     /// How long a replica may take to finish its requests after it was told to stop, before it is killed.
     pub drain_timeout: Duration,
+}
+
+impl Service {
+    /// `concurrency_max` where the manifest is silent.
+    pub const CONCURRENCY_MAX: u32 = 1000;
+}
+
+fn concurrency_max_default() -> u32 {
+    Service::CONCURRENCY_MAX
 }
 
 /// Where a service's files are.

@@ -22,6 +22,6 @@ pub use endpoint::{Address, Endpoint, Generation};
 pub use limits::{Limits, Priority};
 pub use names::{NameError, ReplicaName, RevisionId, ServiceName};
 pub use probe::{ProbeCheck, ProbeKind, ProbeSettings, Probes};
-pub use revision::{LaunchSettings, Replacement, Revision};
+pub use revision::{LaunchSettings, Revision};
 pub use seam::{Action, ActionId, ActionKind, Exit, Observation, ProbeOutcome, ReplicaIdentity, ReplicaLife, Signal};
 pub use time::Millis;

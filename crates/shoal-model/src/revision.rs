@@ -40,16 +40,4 @@ pub struct LaunchSettings {
     pub probes: Probes,
     /// From the signal to stop until the kill.
     pub drain_timeout: Duration,
-    /// The order in which a replica of another revision takes its place.
-    pub replacement: Replacement,
-}
-
-/// The order in which a new revision's replica takes an old one's place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Replacement {
-    /// The new one is ready before the old one leaves: no gap.
-    StartFirst,
-    /// The old one is gone before the new one starts: for what owns a fixed address.
-    StopFirst,
 }

@@ -3,6 +3,7 @@
 //! Never: passes on anything else of the supervisor's environment, which would make two starts differ.
 
 use crate::folders::Folders;
+use crate::sockets::Sockets;
 use shoal_model::{ReplicaName, Revision};
 use std::collections::BTreeMap;
 
@@ -19,7 +20,7 @@ pub(crate) fn of_program(
     replica: &ReplicaName,
     revision: &Revision,
     folders: &Folders,
-    port: Option<u16>,
+    sockets: &Sockets,
     launch: &str,
 ) -> BTreeMap<String, String> {
     let mut variables = inherited(std::env::vars_os().filter_map(|(name, value)| {
@@ -27,11 +28,14 @@ pub(crate) fn of_program(
         Some((name.into_string().ok()?, value.into_string().ok()?))
     }));
     variables.extend(revision.launch.env.clone());
+    for (callee, (_, address)) in &sockets.calls {
+        variables.insert(callee.url_variable(), format!("http://{address}"));
+    }
     variables.insert("SHOAL_SERVICE".to_owned(), replica.service.to_string());
     variables.insert("SHOAL_REPLICA".to_owned(), replica.to_string());
     variables.insert("SHOAL_HEALTH".to_owned(), folders.health_socket(replica).display().to_string());
     variables.insert(LAUNCH.to_owned(), launch.to_owned());
-    if let Some(port) = port {
+    if let Some(port) = sockets.port {
         variables.insert("PORT".to_owned(), port.to_string());
     }
     variables

@@ -82,6 +82,12 @@ impl Folders {
         self.runtime.join("h").join(replica.to_string())
     }
 
+    /// Removes the sockets that a program with the SDK makes: that one, and beside it the one on which it is called.
+    pub(crate) fn remove_own_sockets(&self, replica: &ReplicaName) {
+        remove_file(&self.health_socket(replica));
+        remove_file(&self.runtime.join("h").join(format!("{replica}.calls")));
+    }
+
     /// Every replica that left a trace: a record's folder, or a keeper's socket.
     pub(crate) fn traces(&self) -> Result<Vec<ReplicaName>, ProcessError> {
         let mut found = Vec::new();

@@ -7,6 +7,7 @@ use crate::folders::{self, Folders};
 use crate::identity;
 use crate::keeper::protocol::{self, Answer, Ask, LINE_MAX, Launch, Reply, Request, SOCKETS_MAX, VERSION};
 use crate::sockets::Sockets;
+use shoal_discovery::descriptors;
 use shoal_model::{ReplicaName, Revision};
 use std::fs::File;
 use std::io;
@@ -81,8 +82,10 @@ pub(crate) async fn launch(
     let unique = identity::unique_text().map_err(|error| format!("failed to read `/proc`: {error}"))?;
     let mark = format!("{}-{unique}", folders.application_mark());
     let names: Vec<String> = parts.sockets.passed.iter().map(|(name, _)| name.clone()).collect();
-    if names.len() > SOCKETS_MAX {
-        return Err(format!("{replica} would get {} sockets, and {SOCKETS_MAX} is the most", names.len()));
+    let sockets = names.len() + parts.sockets.calls.len();
+    if sockets > SOCKETS_MAX {
+        let mend = "let it call fewer services, or split it";
+        return Err(format!("{replica} would get {sockets} sockets, and {SOCKETS_MAX} is the most: {mend}"));
     }
     let socket = folders.keeper_socket(replica);
     for path in [&socket, &folders.health_socket(replica)] {
@@ -96,9 +99,11 @@ pub(crate) async fn launch(
             revision: revision.id.clone(),
             command: settings.command.clone(),
             folder: settings.folder.clone(),
-            env: environment::of_program(replica, revision, folders, parts.sockets.port, &mark),
+            env: environment::of_program(replica, revision, folders, &parts.sockets, &mark),
             launch: mark.clone(),
             sockets: names,
+            is_fixed: parts.sockets.is_fixed,
+            calls: parts.sockets.calls.keys().cloned().collect(),
             address: parts.sockets.address.clone(),
             socket,
             record: folders.record(replica),
@@ -115,6 +120,7 @@ pub(crate) async fn launch(
     let descriptors = [OwnedFd::from(parts.lock)]
         .into_iter()
         .chain(parts.sockets.passed.into_iter().map(|(_, listener)| OwnedFd::from(listener)))
+        .chain(parts.sockets.calls.into_values().map(|(listener, _)| OwnedFd::from(listener)))
         .collect();
     let mut connection = Connection { stream, input: Vec::new() };
     match tokio::time::timeout(SEND_TIMEOUT, connection.send_launch(&line, descriptors)).await {
@@ -151,7 +157,7 @@ impl Connection {
     async fn send_launch(&mut self, line: &[u8], descriptors: Vec<OwnedFd>) -> io::Result<()> {
         let borrowed: Vec<BorrowedFd<'_>> = descriptors.iter().map(AsFd::as_fd).collect();
         let stream = &self.stream;
-        let send = || protocol::send_with(stream.as_fd(), line, &borrowed);
+        let send = || descriptors::send(stream, line, &borrowed);
         let sent = stream.async_io(Interest::WRITABLE, send).await?;
         drop(borrowed);
         drop(descriptors);

@@ -11,6 +11,7 @@ mod clock;
 mod environment;
 mod error;
 mod exec;
+mod fixed;
 mod folders;
 mod identity;
 mod keeper;

@@ -2,7 +2,8 @@
 //!
 //! Each outcome is reported as it comes; what counts as too many failures is the brain's business. While a replica starts
 //! it is asked often, so that a quick start is seen at once, but a failure is reported once per period at most, as the brain
-//! counts them against the startup's budget.
+//! counts them against the startup's budget. With the SDK's health socket one connection stays, over which a replica says
+//! by itself that it has become ready, or is so no more.
 //!
 //! Never: reads more than a bounded part of an answer, or waits longer than the probe's timeout.
 
@@ -10,16 +11,18 @@ use crate::reporter::Reporter;
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper_util::rt::TokioIo;
-use shoal_discovery::HealthAnswer;
+use shoal_discovery::{HealthAnswer, HealthWatch};
 use shoal_model::{Address, Observation, ProbeCheck, ProbeKind, ProbeOutcome, ProbeSettings, Probes, ReplicaName};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-/// How soon a replica that starts is asked again at first; each time half as long again, up to the period.
-const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// How soon a replica that starts is asked again at first; each time a quarter as long again, up to the period. So it is
+/// seen to have started at most a quarter later than it had.
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// No probe is asked more often than this, whatever its settings say.
 const PERIOD_MIN: Duration = Duration::from_millis(10);
@@ -36,6 +39,7 @@ pub(crate) struct Target {
 }
 
 /// What came back when it was good: something that says more, or just that it was good.
+#[derive(Clone)]
 enum Answer {
     Passed,
     Health(HealthAnswer),
@@ -43,61 +47,83 @@ enum Answer {
 
 /// Asks until dropped.
 pub(crate) async fn run(target: Target, probes: Probes, reporter: Reporter) {
-    let prober = Prober { target, reporter };
-    prober.start(&probes.startup).await;
-    prober.watch(&probes.readiness, &probes.liveness).await;
+    let prober = Prober { target, reporter, health: Mutex::new(None) };
+    let answer = prober.start(&probes.startup).await;
+    prober.watch(&probes, answer).await;
 }
 
 struct Prober {
     target: Target,
     reporter: Reporter,
+    /// The connection to the health socket, while there is one.
+    health: Mutex<Option<HealthWatch>>,
 }
 
 impl Prober {
-    async fn start(&self, settings: &ProbeSettings) {
+    /// Asks until it has started; the answer that said so.
+    async fn start(&self, settings: &ProbeSettings) -> Result<Answer, String> {
         let period = settings.period.max(PERIOD_MIN);
         let mut pause = FIRST_PAUSE.min(period);
         let mut reported_at = Instant::now();
         loop {
-            let outcome = judge(ProbeKind::Startup, &settings.check, &self.ask(settings).await);
+            let answer = self.ask(settings).await;
+            let outcome = judge(ProbeKind::Startup, &settings.check, &answer);
             let passed = outcome == ProbeOutcome::Passed;
             if passed || reported_at.elapsed() >= period {
                 reported_at = Instant::now();
                 self.report(ProbeKind::Startup, outcome).await;
             }
             if passed {
-                return;
+                return answer;
             }
             tokio::time::sleep(pause).await;
-            pause = (pause * 3 / 2).min(period);
+            pause = (pause * 5 / 4).min(period);
         }
     }
 
-    async fn watch(&self, readiness: &ProbeSettings, liveness: &ProbeSettings) {
+    async fn watch(&self, probes: &Probes, started: Result<Answer, String>) {
+        let Probes { startup, readiness, liveness } = probes;
+        let (mut readiness_at, mut liveness_at) = (Instant::now(), Instant::now());
+        // From question to question, not from answer to question; but never two at once.
+        let next = |at: Instant, settings: &ProbeSettings| (at + settings.period.max(PERIOD_MIN)).max(Instant::now());
+        // What it was just asked need not be asked again.
+        if readiness.check == startup.check {
+            self.tell(ProbeKind::Readiness, readiness, &started).await;
+            readiness_at = next(readiness_at, readiness);
+        }
+        if liveness.check == startup.check {
+            liveness_at = next(liveness_at, liveness);
+        }
         // One question serves both where they ask the same thing at the same time.
         let same = readiness.check == liveness.check && readiness.timeout == liveness.timeout;
-        let (mut readiness_at, mut liveness_at) = (Instant::now(), Instant::now());
+        let says = |settings: &ProbeSettings| matches!(settings.check, ProbeCheck::Sdk { .. });
         loop {
             let at = readiness_at.min(liveness_at);
-            tokio::time::sleep_until(at).await;
+            tokio::select! {
+                answer = self.hear() => {
+                    if says(readiness) {
+                        self.tell(ProbeKind::Readiness, readiness, &Ok(answer)).await;
+                    }
+                    continue;
+                }
+                () = tokio::time::sleep_until(at) => {}
+            }
             let (ready_due, live_due) = (readiness_at <= at, liveness_at <= at);
             if ready_due && live_due && same {
                 let answer = self.ask(readiness).await;
-                self.report(ProbeKind::Readiness, judge(ProbeKind::Readiness, &readiness.check, &answer)).await;
-                self.report(ProbeKind::Liveness, judge(ProbeKind::Liveness, &liveness.check, &answer)).await;
+                self.tell(ProbeKind::Readiness, readiness, &answer).await;
+                self.tell(ProbeKind::Liveness, liveness, &answer).await;
             } else {
                 tokio::join!(
                     self.ask_if(ready_due, ProbeKind::Readiness, readiness),
                     self.ask_if(live_due, ProbeKind::Liveness, liveness)
                 );
             }
-            // From question to question, not from answer to question; but never two at once.
-            let next = |settings: &ProbeSettings| (at + settings.period.max(PERIOD_MIN)).max(Instant::now());
             if ready_due {
-                readiness_at = next(readiness);
+                readiness_at = next(at, readiness);
             }
             if live_due {
-                liveness_at = next(liveness);
+                liveness_at = next(at, liveness);
             }
         }
     }
@@ -105,13 +131,47 @@ impl Prober {
     async fn ask_if(&self, due: bool, kind: ProbeKind, settings: &ProbeSettings) {
         if due {
             let answer = self.ask(settings).await;
-            self.report(kind, judge(kind, &settings.check, &answer)).await;
+            self.tell(kind, settings, &answer).await;
         }
+    }
+
+    async fn tell(&self, kind: ProbeKind, settings: &ProbeSettings, answer: &Result<Answer, String>) {
+        self.report(kind, judge(kind, &settings.check, answer)).await;
     }
 
     async fn report(&self, kind: ProbeKind, outcome: ProbeOutcome) {
         let observation = Observation::ProbeFinished { replica: self.target.replica.clone(), kind, outcome };
         self.reporter.report(observation).await;
+    }
+
+    /// Asks over the connection that is there, or else a new one. One given up in the middle is not used again.
+    async fn ask_health(&self) -> Result<Answer, String> {
+        let mut kept = self.health.lock().await;
+        if let Some(mut watch) = kept.take()
+            && watch.ask().await.is_ok()
+            && let Ok(answer) = watch.next().await
+        {
+            *kept = Some(watch);
+            return Ok(Answer::Health(answer));
+        }
+        let mut watch = HealthWatch::connect(&self.target.health).await?;
+        let answer = watch.next().await?;
+        *kept = Some(watch);
+        Ok(Answer::Health(answer))
+    }
+
+    /// What the replica says by itself; waits for ever when it is not connected. A connection that has ended is made again
+    /// with the next question: a replica of an earlier release closes it after each answer.
+    async fn hear(&self) -> Answer {
+        let mut kept = self.health.lock().await;
+        if let Some(watch) = &mut *kept {
+            match watch.next().await {
+                Ok(answer) => return Answer::Health(answer),
+                Err(_) => *kept = None,
+            }
+        }
+        drop(kept);
+        std::future::pending().await
     }
 
     async fn ask(&self, settings: &ProbeSettings) -> Result<Answer, String> {
@@ -123,7 +183,11 @@ impl Prober {
         match &settings.check {
             ProbeCheck::Process => Ok(Answer::Passed),
             ProbeCheck::Sdk { .. } => {
-                shoal_discovery::ask(&self.target.health, settings.timeout).await.map(Answer::Health)
+                let asked = tokio::time::timeout(settings.timeout, self.ask_health()).await;
+                asked.unwrap_or_else(|_| {
+                    let socket = self.target.health.display();
+                    Err(format!("the health socket {socket} did not answer within {limit} s"))
+                })
             }
             ProbeCheck::Tcp => {
                 let address = address()?;

@@ -1,10 +1,12 @@
 //! What is kept on disk of a replica: enough for a new supervisor to find it, prove that it is the one, and take it over.
 //!
-//! Never: left half-written. A record is written aside, made durable, then put in place.
+//! Never: seen half-written by anyone who lives. A record is written aside, then put in place. It is not forced to the disk:
+//! a power cut that may undo it ends the processes that it tells of as well.
 
 use crate::identity::ProcessMark;
 use serde::{Deserialize, Serialize};
-use shoal_model::{Address, Exit, Millis, Probes, ReplicaIdentity, ReplicaName, RevisionId};
+use shoal_model::{Address, Exit, Millis, Probes, ReplicaIdentity, ReplicaName, RevisionId, ServiceName};
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -35,6 +37,12 @@ pub(crate) struct Record {
     pub(crate) program: Option<ProcessMark>,
     /// Where it listens.
     pub(crate) address: Option<Address>,
+    /// Whom it calls at sockets that its keeper keeps.
+    #[serde(default)]
+    pub(crate) calls: BTreeSet<ServiceName>,
+    /// Whether its keeper keeps the sockets that it serves on, too, for whoever serves there next.
+    #[serde(default)]
+    pub(crate) is_fixed: bool,
     /// Its log file.
     pub(crate) log: PathBuf,
     /// Its health socket.
@@ -78,7 +86,7 @@ impl Record {
         Err(io::Error::new(io::ErrorKind::InvalidData, why))
     }
 
-    /// Writes it durably: after this returns, a power cut does not undo it.
+    /// Writes it: after this returns, the death of any process does not undo it.
     pub(crate) fn write(&self, path: &Path) -> io::Result<()> {
         let aside = path.with_extension("json.new");
         let written = self.write_aside(&aside).and_then(|()| fs::rename(&aside, path));
@@ -86,16 +94,11 @@ impl Record {
             // What is left of the attempt holds space that a full disk needs; nothing reads it.
             let _ = fs::remove_file(&aside);
         }
-        written?;
-        match path.parent() {
-            Some(folder) => File::open(folder)?.sync_all(),
-            None => Ok(()),
-        }
+        written
     }
 
     fn write_aside(&self, aside: &Path) -> io::Result<()> {
         let mut file = OpenOptions::new().create(true).truncate(true).write(true).mode(0o600).open(aside)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.sync_all()
+        file.write_all(&serde_json::to_vec(self)?)
     }
 }

@@ -9,6 +9,7 @@ use crate::probe::{self, Target};
 use crate::record::{Ended, Record};
 use crate::runtime::{Shared, application, clean_up, prune_logs};
 use crate::{clock, leftovers, lock, logs, sockets};
+use shoal_discovery::{Caller, kept};
 use shoal_model::{ActionId, Exit, Observation, ReplicaLife, ReplicaName, Revision, Signal};
 use std::fs;
 use std::io;
@@ -30,6 +31,9 @@ const RETRY_FIRST: Duration = Duration::from_millis(10);
 const RETRY_MOST: Duration = Duration::from_secs(1);
 /// How long the lock may still be held by somebody who only looked at it.
 const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a socket with a fixed address is kept for whoever takes the place of one that ended by itself; longer than the
+/// longest pause between two starts.
+const SUCCESSOR_TIMEOUT: Duration = Duration::from_secs(60);
 /// The log lines that an end is reported with.
 const LINES: usize = 20;
 
@@ -138,9 +142,20 @@ impl Task {
                 None => return,
             }
         }
+        if self.signal.is_none() && !self.stop {
+            self.shared.fixed.passed_on(&self.name, SUCCESSOR_TIMEOUT).await;
+        }
         self.tell(Ask::Forget).await;
-        clean_up(&self.shared, &self.name);
-        prune_logs(&self.shared, &self.name.service);
+        self.shared.fixed.release(&self.name);
+        // Off the event loop, which may have its successor to start.
+        let (shared, name) = (Arc::clone(&self.shared), self.name.clone());
+        let cleaned = blocking(move || {
+            clean_up(&shared, &name);
+            prune_logs(&shared, &name.service);
+        });
+        if let Err(error) = cleaned.await {
+            tracing::warn!(replica = %self.name, %error, "failed to clean up after a replica");
+        }
     }
 
     async fn launch(&mut self, revision: &Revision) -> Result<(), String> {
@@ -234,13 +249,16 @@ impl Task {
         self.retry = RETRY_FIRST;
         match answer {
             Answer::Status { record } => {
+                if record.is_fixed && matches!(*self.life.borrow(), Life::Starting) {
+                    self.find_sockets().await;
+                }
                 if let Some(ended) = record.ended.clone() {
                     return Some(ended);
                 }
                 self.answer_by = None;
                 self.running(*record).await;
             }
-            Answer::Done => {}
+            Answer::Done | Answer::Sockets { .. } => {}
             // Before the first status it is the launch that was refused.
             Answer::Refused { why } if matches!(*self.life.borrow(), Life::Starting) => return Some(not_started(why)),
             Answer::Refused { why } => tracing::warn!(replica = %self.name, why, "a keeper refused"),
@@ -248,10 +266,41 @@ impl Task {
         None
     }
 
+    /// Takes copies of what a keeper keeps that was there before this task, and so before anybody follows its replica.
+    async fn find_sockets(&mut self) {
+        if self.answer_by.is_some() {
+            return self.shared.fixed.confirm(&self.name);
+        }
+        let found = kept::listeners(&self.shared.folders.keeper_socket(&self.name)).await;
+        let found = found.and_then(|found| {
+            found.into_values().try_for_each(|listener| self.shared.fixed.found(&self.name, listener))
+        });
+        if let Err(error) = found {
+            tracing::warn!(replica = %self.name, %error, "its keeper did not hand out its sockets");
+        }
+    }
+
+    /// Who serves its calls hears where to find them.
+    fn tell_of_calls(&self, record: &Record) {
+        if record.calls.is_empty() {
+            return;
+        }
+        let caller = Caller {
+            replica: self.name.clone(),
+            revision: record.revision.clone(),
+            keeper: self.shared.folders.keeper_socket(&self.name),
+            callees: record.calls.clone(),
+        };
+        self.shared.callers.send_modify(|callers| {
+            Arc::make_mut(callers).insert(caller.replica.clone(), caller);
+        });
+    }
+
     async fn running(&mut self, record: Record) {
         if matches!(*self.life.borrow(), Life::Running(_)) {
             return;
         }
+        self.tell_of_calls(&record);
         let target =
             Target { replica: self.name.clone(), address: record.address.clone(), health: record.health.clone() };
         let probing = probe::run(target, record.probes.clone(), self.shared.reporter.clone());
@@ -312,7 +361,10 @@ impl Task {
 
     async fn finish(&mut self, ended: Ended) {
         self.probes = None;
-        folders::remove_file(&self.shared.folders.health_socket(&self.name));
+        self.shared.callers.send_if_modified(|callers| {
+            callers.contains_key(&self.name) && Arc::make_mut(callers).remove(&self.name).is_some()
+        });
+        self.shared.folders.remove_own_sockets(&self.name);
         let path = logs::path(self.shared.folders.state(), &self.name);
         let page = blocking(move || logs::last(&path, LINES)).await.and_then(|page| page);
         match page {
@@ -380,7 +432,7 @@ fn prepare(shared: &Shared, name: &ReplicaName, settings: &shoal_model::LaunchSe
             None => std::thread::sleep(RETRY_FIRST),
         }
     };
-    let sockets = sockets::open(settings, name, &shared.ports, &application(shared), &path)?;
+    let sockets = sockets::open(settings, name, &shared.ports, &shared.fixed, &application(shared), &path)?;
     Ok(Prepared::Fresh(Parts { lock, sockets }))
 }
 

@@ -3,12 +3,14 @@
 //! Never: ends a replica because it is itself dropped. Replicas outlive it, and the next one adopts them.
 
 use crate::error::ProcessError;
+use crate::fixed::FixedSockets;
 use crate::folders::{self, Folders};
 use crate::ports::Ports;
 use crate::replica::{Begin, Command, Life, Task};
 use crate::reporter::Reporter;
 use crate::usage::{self, Usage};
 use crate::{identity, leftovers, logs};
+use shoal_discovery::Caller;
 use shoal_model::{Action, ActionId, ActionKind, Exit, Observation, ReplicaLife, ReplicaName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -49,8 +51,13 @@ pub(crate) struct Shared {
     pub(crate) shoal: PathBuf,
     pub(crate) folders: Folders,
     pub(crate) ports: Ports,
+    pub(crate) fixed: FixedSockets,
     pub(crate) reporter: Reporter,
+    pub(crate) callers: watch::Sender<Arc<Callers>>,
 }
+
+/// Replicas that call through sockets of their own.
+type Callers = BTreeMap<ReplicaName, Caller>;
 
 /// Runs replicas as processes. A cheap handle; when the last is dropped, replicas go on without it.
 #[derive(Clone, Debug)]
@@ -62,6 +69,8 @@ pub struct ProcessRuntime {
 struct Owner {
     shared: Arc<Shared>,
     replicas: Mutex<BTreeMap<ReplicaName, Entry>>,
+    /// Tasks that clean up after replicas that were forgotten.
+    forgetting: Mutex<Vec<AbortHandle>>,
     done: Mutex<BTreeSet<ActionId>>,
 }
 
@@ -77,6 +86,7 @@ impl Drop for Owner {
         for entry in locked(&self.replicas).values() {
             entry.task.abort();
         }
+        locked(&self.forgetting).iter().for_each(AbortHandle::abort);
     }
 }
 
@@ -97,8 +107,14 @@ impl ProcessRuntime {
         identity::boot_id().map_err(ProcessError::Proc)?;
         let folders = Folders::open(&settings.runtime, &settings.state)?;
         let (ports, reporter) = (Ports::new(&settings.ports), Reporter::new(observations));
-        let shared = Shared { shoal: settings.shoal, folders, ports, reporter };
-        let owner = Owner { shared: Arc::new(shared), replicas: Mutex::default(), done: Mutex::default() };
+        let (fixed, callers) = (FixedSockets::new(), watch::Sender::default());
+        let shared = Shared { shoal: settings.shoal, folders, ports, fixed, reporter, callers };
+        let owner = Owner {
+            shared: Arc::new(shared),
+            replicas: Mutex::default(),
+            forgetting: Mutex::default(),
+            done: Mutex::default(),
+        };
         Ok(Self { owner: Arc::new(owner) })
     }
 
@@ -145,9 +161,19 @@ impl ProcessRuntime {
                     self.begin(&replica, Begin::Adopt);
                 }
                 self.send(&replica, Command::Forget);
-                locked(&self.owner.replicas).remove(&replica);
+                if let Some(entry) = locked(&self.owner.replicas).remove(&replica) {
+                    let mut forgetting = locked(&self.owner.forgetting);
+                    forgetting.retain(|task| !task.is_finished());
+                    forgetting.push(entry.task);
+                }
             }
         }
+    }
+
+    /// The running replicas that call through listening sockets of their own, which their keepers hand out; and each change.
+    #[must_use]
+    pub fn callers(&self) -> watch::Receiver<Arc<BTreeMap<ReplicaName, Caller>>> {
+        self.owner.shared.callers.subscribe()
     }
 
     /// What each running replica uses now. Reads `/proc`, which takes some milliseconds.
@@ -256,7 +282,7 @@ pub(crate) fn application(shared: &Shared) -> String {
 /// Removes what is kept of a replica that has ended; its log is left to [`prune_logs`].
 pub(crate) fn clean_up(shared: &Shared, name: &ReplicaName) {
     folders::remove_file(&shared.folders.keeper_socket(name));
-    folders::remove_file(&shared.folders.health_socket(name));
+    shared.folders.remove_own_sockets(name);
     if let Err(error) = shared.ports.release(&application(shared), &name.to_string()) {
         tracing::warn!(replica = %name, %error, "failed to give back a port");
     }

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 use shoal_model::Millis;
 use std::time::Duration;
 
+/// Before the start after the second crash in a row; the first is made good at once.
 const DELAY_FIRST: Duration = Duration::from_millis(100);
-const DELAY_MOST: Duration = Duration::from_secs(30);
+pub(crate) const DELAY_MOST: Duration = Duration::from_secs(30);
 /// A replica that was ready for this long has earned a fresh start.
 pub(crate) const SETTLED_AFTER: Duration = Duration::from_secs(60);
 /// This many crashes in a row are a crash loop.
@@ -22,6 +23,10 @@ pub(crate) struct Slot {
     /// When the next may start.
     pub(crate) not_before: Millis,
     pub(crate) last: Option<LastExit>,
+    /// The replica whose end was counted last, if it had been ready and ended by itself: it may yet turn out that it had
+    /// been told to.
+    #[serde(default)]
+    pub(crate) pardonable: Option<u64>,
 }
 
 impl Slot {
@@ -31,6 +36,20 @@ impl Slot {
         self.restarts = self.restarts.saturating_add(1);
         self.not_before = now.after(delay(self.crashes));
         self.last = Some(last);
+        self.pardonable = None;
+    }
+
+    /// Takes back the crash that was counted last, if it is this replica's and may be taken back; whether it was.
+    pub(crate) fn pardon(&mut self, serial: u64, now: Millis) -> bool {
+        if self.pardonable != Some(serial) {
+            return false;
+        }
+        self.pardonable = None;
+        self.crashes = self.crashes.saturating_sub(1);
+        self.restarts = self.restarts.saturating_sub(1);
+        self.not_before = now;
+        self.last = None;
+        true
     }
 
     pub(crate) fn is_looping(&self) -> bool {
@@ -40,8 +59,10 @@ impl Slot {
 
 /// How long a start waits after this many crashes in a row.
 fn delay(crashes: u32) -> Duration {
-    let doublings = crashes.saturating_sub(1).min(16);
-    DELAY_FIRST.saturating_mul(1 << doublings).min(DELAY_MOST)
+    match crashes.checked_sub(2) {
+        None => Duration::ZERO,
+        Some(doublings) => DELAY_FIRST.saturating_mul(1 << doublings.min(16)).min(DELAY_MOST),
+    }
 }
 
 #[cfg(test)]
@@ -49,9 +70,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_delay_doubles_up_to_half_a_minute() {
-        let delays: Vec<u128> = (1..=11).map(|crashes| delay(crashes).as_millis()).collect();
-        assert_eq!(delays, [100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
+    fn the_first_waits_for_nothing_and_then_the_delay_doubles_up_to_half_a_minute() {
+        let delays: Vec<u128> = (1..=12).map(|crashes| delay(crashes).as_millis()).collect();
+        assert_eq!(delays, [0, 100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000]);
         assert_eq!(delay(u32::MAX), DELAY_MOST);
     }
 
@@ -64,6 +85,6 @@ mod tests {
         }
         assert!(slot.is_looping());
         slot.crashed(exit(), Duration::from_secs(60), Millis(1000));
-        assert_eq!((slot.crashes, slot.restarts, slot.not_before), (1, 6, Millis(1100)));
+        assert_eq!((slot.crashes, slot.restarts, slot.not_before), (1, 6, Millis(1000)));
     }
 }

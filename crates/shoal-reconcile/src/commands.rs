@@ -1,7 +1,7 @@
 //! Commands: how the target changes. They only write down what is wanted; `step` does the rest.
 
 use crate::state::{ServiceState, State, Target};
-use shoal_model::{Millis, Replacement, Replicas, Revision, ServiceName};
+use shoal_model::{Millis, Replicas, Revision, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -67,11 +67,8 @@ impl State {
         let Some(target) = &mut state.target else {
             return Err(Refusal(format!("`{service}` is being removed, so it cannot be scaled")));
         };
-        let replacement = state.revisions.get(&target.revision).map(|revision| revision.launch.replacement);
-        if *service == ServiceName::gateway() || (replacement == Some(Replacement::StopFirst) && replicas > 1) {
-            return Err(Refusal(format!(
-                "`{service}` owns a fixed address, so it always runs once and cannot be scaled"
-            )));
+        if *service == ServiceName::gateway() {
+            return Err(Refusal("the gateway always runs once, and cannot be scaled".to_owned()));
         }
         let most = target.replicas_max.min(Replicas::MOST);
         if replicas > Replicas::MOST {
@@ -89,8 +86,7 @@ impl State {
         Ok(())
     }
 
-    /// Replaces every replica of a service, one at a time, a new one first where it allows that. Also ends its waiting
-    /// after crashes.
+    /// Replaces every replica of a service, one at a time, a new one first. Also ends its waiting after crashes.
     ///
     /// # Errors
     /// An unknown service, or an application that stops.
@@ -100,7 +96,7 @@ impl State {
         Ok(())
     }
 
-    /// As [`restart`](Self::restart), for every service of the manifest but the gateway, whose absence would be felt.
+    /// As [`restart`](Self::restart), for every service of the manifest; not for the gateway, whose clients would have to connect anew.
     ///
     /// # Errors
     /// An application that stops.

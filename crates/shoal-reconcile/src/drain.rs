@@ -5,7 +5,7 @@ use crate::reasons::{ReasonKind, spoken};
 use crate::routes::{ACKNOWLEDGED_WITHIN, Routes};
 use crate::state::{Ending, Phase, Replica, ServiceState, named};
 use crate::step::Outcome;
-use shoal_model::{ActionKind, ReplicaName, ServiceName, Signal};
+use shoal_model::{ActionKind, ReplicaName, Revision, ServiceName, Signal};
 use std::time::Duration;
 
 /// From one kill to the next, should the first not be seen to work.
@@ -20,12 +20,22 @@ const UNRESPONSIVE_GRACE: Duration = Duration::from_secs(5);
 
 /// How long after it left the routes a replica is told to exit, whatever is still on its way to it.
 pub(crate) fn patience(ending: Option<&Ending>) -> Duration {
-    if ending == Some(&Ending::Unresponsive) { UNRESPONSIVE_PATIENCE } else { ACKNOWLEDGED_WITHIN }
+    match ending {
+        Some(Ending::Unresponsive) => UNRESPONSIVE_PATIENCE,
+        // Somebody else has told it already.
+        Some(Ending::Leaving) => Duration::ZERO,
+        _ => ACKNOWLEDGED_WITHIN,
+    }
 }
 
 /// How long after it was told to exit a replica is killed.
 pub(crate) fn grace(ending: Option<&Ending>, drain_timeout: Duration) -> Duration {
     if ending == Some(&Ending::Unresponsive) { drain_timeout.min(UNRESPONSIVE_GRACE) } else { drain_timeout }
+}
+
+/// How long a replica of this revision may take to finish.
+pub(crate) fn timeout(revision: Option<&Revision>) -> Duration {
+    revision.map_or(DRAIN_DEFAULT, |revision| revision.launch.drain_timeout)
 }
 
 /// Takes what was killed often enough, and was never ours or never seen, for gone. Before anything is decided, because
@@ -45,8 +55,7 @@ pub(crate) fn advance(name: &ServiceName, service: &mut ServiceState, outcome: &
     let ServiceState { replicas, revisions, routes, .. } = service;
     let mut gone = Vec::new();
     for (serial, replica) in replicas.iter_mut().filter(|(_, replica)| !replica.stays()) {
-        let drain_timeout =
-            revisions.get(&replica.revision).map_or(DRAIN_DEFAULT, |revision| revision.launch.drain_timeout);
+        let drain_timeout = timeout(revisions.get(&replica.revision));
         // A replica may pass several stages at once: one that was never in the routes need not wait to leave them.
         let replica_name = named(name, *serial);
         leave_routes(&replica_name, replica, routes, drain_timeout, outcome);

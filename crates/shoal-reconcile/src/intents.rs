@@ -4,7 +4,7 @@
 use crate::order::Gate;
 use crate::state::{Ending, Phase, Replica, ServiceState};
 use serde::{Deserialize, Serialize};
-use shoal_model::{Replacement, RevisionId, ServiceName};
+use shoal_model::{RevisionId, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What should become of a revision. A service that is as wanted has no intents.
@@ -51,7 +51,7 @@ pub(crate) struct Census<'a> {
     pub(crate) fresh: Count,
     // Outdated, by revision.
     old: BTreeMap<&'a RevisionId, Count>,
-    // Still there, and on their way out.
+    // Still there, and told to go.
     ending: usize,
     // Revisions of all that is still there.
     running: BTreeSet<&'a RevisionId>,
@@ -83,8 +83,9 @@ impl<'a> Census<'a> {
             if service.revisions.contains_key(&replica.revision) {
                 census.running.insert(&replica.revision);
             }
-            if replica.ending.is_some() {
-                census.ending += 1;
+            if let Some(ending) = &replica.ending {
+                // One that leaves by itself is replaced at once, whatever else is under way.
+                census.ending += usize::from(*ending != Ending::Leaving);
             } else if service.is_fresh(*serial, replica) {
                 census.fresh.add(replica);
             } else {
@@ -140,7 +141,7 @@ fn scale(
     let wanted = target.wanted() as usize;
     let fresh = census.fresh.all;
     let allowed = match gate {
-        Gate::Open => allowed_now(replacement(service), wanted, census),
+        Gate::Open => allowed_now(wanted, census),
         Gate::Dependency(_) | Gate::Callers => fresh.min(wanted),
     };
     // A slot that crashed and is no longer needed is dropped by an intent too, hence the second condition.
@@ -160,14 +161,12 @@ fn scale(
 }
 
 /// How many fresh replicas may run now. While older ones are replaced: one more than wanted in all, counting those that
-/// are still leaving, so that a rolling replacement takes one at a time.
-fn allowed_now(replacement: Replacement, wanted: usize, census: &Census<'_>) -> usize {
+/// are told to leave, so that a rolling replacement takes one at a time.
+fn allowed_now(wanted: usize, census: &Census<'_>) -> usize {
     const SURGE: usize = 1;
-    let others = census.outdated() + census.ending;
-    let room = match replacement {
-        Replacement::StopFirst => wanted.saturating_sub(others),
-        Replacement::StartFirst if census.outdated() == 0 => wanted,
-        Replacement::StartFirst => (wanted + SURGE).saturating_sub(others),
+    let room = match census.outdated() {
+        0 => wanted,
+        outdated => (wanted + SURGE).saturating_sub(outdated + census.ending),
     };
     // A lack of room keeps others from starting; it is no reason to stop one that runs.
     census.fresh.all.max(room).min(wanted)
@@ -178,16 +177,8 @@ fn retire(name: &ServiceName, service: &ServiceState, census: &mut Census<'_>, i
     if outdated == 0 {
         return;
     }
-    let wanted = service.wanted() as usize;
-    let keep = match replacement(service) {
-        // As many as are needed until fresh ones are ready in their place.
-        Replacement::StartFirst => wanted.saturating_sub(census.fresh.ready),
-        Replacement::StopFirst => {
-            let steady = census.ending == 0 && census.fresh.ready == census.fresh.all;
-            let full = outdated + census.fresh.all >= wanted;
-            if steady && full { outdated - 1 } else { outdated }.min(wanted.saturating_sub(census.fresh.all))
-        }
-    };
+    // As many as are needed until fresh ones are ready in their place.
+    let keep = (service.wanted() as usize).saturating_sub(census.fresh.ready);
     // Ready ones of all revisions first. Those that have not started serve nobody: they need not wait for their
     // successors. One that is merely not ready may be again in a moment, and might be all there is.
     let ready: usize = census.old.values().map(|count| count.ready).sum();
@@ -228,9 +219,4 @@ fn set_routes(
     let weights = wanted.into_iter().map(|id| (id.clone(), WEIGHT_FULL)).collect();
     let why = "these revisions run".to_owned();
     intents.push(Intent { service: name.clone(), change: Change::SetRoutes { weights }, why });
-}
-
-fn replacement(service: &ServiceState) -> Replacement {
-    let revision = service.target.as_ref().and_then(|target| service.revisions.get(&target.revision));
-    revision.map_or(Replacement::StartFirst, |revision| revision.launch.replacement)
 }

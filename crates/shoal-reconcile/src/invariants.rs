@@ -6,8 +6,8 @@ use crate::routes::ACKNOWLEDGED_WITHIN;
 use crate::state::{Ending, Phase, Replica, State, named};
 use crate::step::Step;
 use shoal_model::{
-    Action, ActionId, ActionKind, Endpoint, Generation, Millis, Observation, ProbeKind, ProbeOutcome, Replacement,
-    ReplicaLife, ReplicaName, ServiceName,
+    Action, ActionId, ActionKind, Endpoint, Generation, Millis, Observation, ProbeKind, ProbeOutcome, ReplicaLife,
+    ReplicaName, ServiceName,
 };
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -59,7 +59,7 @@ impl Invariants {
     /// Checks one step, given the state it began with.
     #[must_use]
     pub fn check(&mut self, before: &State, observations: &[Observation], step: &Step, now: Millis) -> Vec<Violation> {
-        self.note(observations);
+        self.note(observations, &step.state, now);
         let mut found = Vec::new();
         for action in &step.actions {
             self.check_id(action, &mut found);
@@ -74,12 +74,13 @@ impl Invariants {
             }
             self.actions.entry(action.id).or_insert_with(|| action.clone());
         }
+        check_leaving(&step.state, &mut found);
         check_stop_order(before, &step.state, &mut found);
         check_ready_floor(before, observations, &step.state, &mut found);
         found
     }
 
-    fn note(&mut self, observations: &[Observation]) {
+    fn note(&mut self, observations: &[Observation], after: &State, now: Millis) {
         for observation in observations {
             match observation {
                 Observation::ReplicaChanged { replica, life } => {
@@ -92,7 +93,14 @@ impl Invariants {
                     let routes = self.routes.entry(service.clone()).or_default();
                     routes.acknowledged = routes.acknowledged.max(*generation);
                 }
-                Observation::ProbeFinished { .. } | Observation::ReplicaLeaving { .. } => {}
+                // Somebody else told it to finish.
+                Observation::ReplicaLeaving { replica } => {
+                    let known = after.replica(replica);
+                    if known.is_some_and(|replica| replica.ending == Some(Ending::Leaving)) {
+                        self.signalled.entry(replica.clone()).or_insert(now);
+                    }
+                }
+                Observation::ProbeFinished { .. } => {}
             }
         }
     }
@@ -116,14 +124,8 @@ impl Invariants {
             return;
         }
         let wanted = service.wanted() as usize;
-        let revision = service.target.as_ref().and_then(|target| service.revisions.get(&target.revision));
-        let stop_first = revision.is_some_and(|revision| revision.launch.replacement == Replacement::StopFirst);
-        let live = service.replicas.values().filter(|replica| replica.is_live());
-        let (count, most) = if stop_first {
-            (live.count(), wanted)
-        } else {
-            (live.filter(|replica| replica.stays()).count(), wanted + 1)
-        };
+        let count = service.replicas.values().filter(|replica| replica.stays()).count();
+        let most = wanted + 1;
         if count > most {
             found.push(Violation(format!("{replica} was started as number {count} where {most} are allowed")));
         }
@@ -229,6 +231,18 @@ fn patience_of(state: &State, name: &ReplicaName) -> Duration {
     patience(service.and_then(|service| service.replicas.get(&name.serial)?.ending.as_ref()))
 }
 
+/// Whoever said that it leaves is out of the routes by the end of the step.
+fn check_leaving(after: &State, found: &mut Vec<Violation>) {
+    for (name, service) in &after.services {
+        for published in &service.routes.published {
+            let replica = service.replicas.get(&published.serial);
+            if replica.is_some_and(|replica| replica.ending == Some(Ending::Leaving)) {
+                found.push(Violation(format!("{} leaves and is in the routes", named(name, published.serial))));
+            }
+        }
+    }
+}
+
 /// Callers stop before those they call: nobody leaves for `down` or its removal while a service that is called by no
 /// other, and so could go first, may still call it.
 fn check_stop_order(before: &State, after: &State, found: &mut Vec<Violation>) {
@@ -279,10 +293,6 @@ fn check_ready_floor(before: &State, observations: &[Observation], after: &State
     let failed: BTreeSet<&ReplicaName> = observations.iter().filter_map(failed_readiness).collect();
     for (name, service) in &after.services {
         let Some(target) = &service.target else { continue };
-        let revision = service.revisions.get(&target.revision);
-        if revision.is_some_and(|revision| revision.launch.replacement == Replacement::StopFirst) {
-            continue;
-        }
         let was_ready = |serial: &u64| {
             before.services.get(name).and_then(|service| service.replicas.get(serial)).is_some_and(|it| it.is_ready())
         };

@@ -144,6 +144,19 @@ fn retire(
     }
 }
 
+/// Lets a replica go that finishes by itself: out of the routes, and killed only when it takes too long.
+pub(crate) fn leave(name: &ServiceName, service: &mut ServiceState, serial: u64, outcome: &mut Outcome) {
+    let ServiceState { replicas, revisions, .. } = service;
+    let Some(replica) = replicas.get_mut(&serial) else { return };
+    let deadline = outcome.now.after(crate::drain::timeout(revisions.get(&replica.revision)));
+    replica.ending = Some(Ending::Leaving);
+    replica.issued.start = None;
+    replica.enter(Phase::Terminating { deadline }, outcome.now);
+    outcome.changed = true;
+    let text = format!("leaves, because {}", crate::reasons::ending_text(&Ending::Leaving));
+    outcome.tell(&named(name, serial), ending_kind(&Ending::Leaving), text);
+}
+
 /// Begins the end of a replica: it leaves the routes, and `drain.rs` takes it from there.
 pub(crate) fn end(
     name: &ServiceName,

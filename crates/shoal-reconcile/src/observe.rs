@@ -26,7 +26,11 @@ pub(crate) fn apply(state: &mut State, observation: &Observation, outcome: &mut 
                 acknowledged(service, *generation, outcome);
             }
         }
-        Observation::ReplicaLeaving { .. } => {}
+        Observation::ReplicaLeaving { replica } => {
+            if let Some(service) = state.services.get_mut(&replica.service) {
+                leaving_seen(service, replica, outcome);
+            }
+        }
     }
 }
 
@@ -71,10 +75,34 @@ fn running_seen(
     outcome.changed = true;
 }
 
+/// A replica that was told to end by somebody else: it needs no telling, and no routes. Whoever has never been ready is
+/// counted as crashed, lest a program that always ends while it starts be started without a pause for ever.
+fn leaving_seen(service: &mut ServiceState, name: &ReplicaName, outcome: &mut Outcome) {
+    // One with little to finish may have ended before this was heard.
+    if service.slots.values_mut().any(|slot| slot.pardon(name.serial, outcome.now)) {
+        service.slots.retain(|_, slot| slot.crashes > 0);
+        outcome.changed = true;
+        let text = "had been told to end by somebody else, so it has not crashed".to_owned();
+        outcome.tell(name, ReasonKind::Leaving, text);
+    }
+    let Some(replica) = service.replicas.get(&name.serial) else { return };
+    let is_told = matches!(replica.phase, Phase::Terminating { .. } | Phase::Stopping | Phase::Exited);
+    // These are killed, not told; and what nobody knows may be gone already.
+    if is_told || matches!(replica.ending, Some(Ending::Leftover | Ending::NeverStarted)) {
+        return;
+    }
+    if replica.ending.is_none() && !replica.was_ready {
+        let text = "was told to end before it was ready".to_owned();
+        let last = LastExit { replica: name.serial, text, log: Vec::new(), at: outcome.now };
+        life::crash(service, name.serial, last, outcome);
+    }
+    lower::leave(&name.service, service, name.serial, outcome);
+}
+
 fn exit_seen(service: &mut ServiceState, name: &ReplicaName, exit: &Exit, log: &[String], outcome: &mut Outcome) {
     let Some(replica) = service.replicas.get(&name.serial).filter(|replica| replica.is_live()) else { return };
     let last = last_exit(name.serial, exit, log, outcome.now);
-    let expected = replica.ending.is_some();
+    let (expected, was_ready, slot) = (replica.ending.is_some(), replica.was_ready, replica.slot);
     let kind = match &replica.ending {
         Some(ending) => crate::reasons::ending_kind(ending),
         None => ReasonKind::Exited,
@@ -90,6 +118,10 @@ fn exit_seen(service: &mut ServiceState, name: &ReplicaName, exit: &Exit, log: &
         note_log(service, &last);
     } else {
         life::crash(service, name.serial, last, outcome);
+        let slot = slot.and_then(|slot| service.slots.get_mut(&slot));
+        if let Some(slot) = slot.filter(|slot| slot.last.as_ref().is_some_and(|last| last.replica == name.serial)) {
+            slot.pardonable = was_ready.then_some(name.serial);
+        }
     }
     if let Some(replica) = service.replicas.get_mut(&name.serial) {
         replica.enter(Phase::Exited, outcome.now);

@@ -254,12 +254,13 @@ pub(crate) fn ending_text(ending: &Ending) -> &'static str {
         Ending::Unresponsive => "it does not answer",
         Ending::NeverStarted => "it did not start in time",
         Ending::Leftover => "it is a leftover that nobody knows",
+        Ending::Leaving => "somebody else told its program to end",
     }
 }
 
 pub(crate) fn ending_kind(ending: &Ending) -> ReasonKind {
     match ending {
-        Ending::ScaledDown | Ending::Removed | Ending::Down => ReasonKind::Leaving,
+        Ending::ScaledDown | Ending::Removed | Ending::Down | Ending::Leaving => ReasonKind::Leaving,
         Ending::Replaced => ReasonKind::Replacing,
         Ending::Unresponsive => ReasonKind::Unresponsive,
         Ending::NeverStarted => ReasonKind::Killed,

@@ -1,5 +1,7 @@
 //! After a restart of the supervisor: what of a stored state still holds. Never starts or stops anything itself.
 
+use crate::backoff::DELAY_MOST;
+use crate::drain;
 use crate::reasons::{Reason, ReasonKind, exit_text};
 use crate::state::{Issued, Phase, Probing, State, named};
 use crate::status::LastExit;
@@ -14,6 +16,10 @@ impl State {
     pub fn resumed(&mut self, now: Millis) {
         for service in self.services.values_mut() {
             service.routes.again = service.routes.generation.0 > 0;
+            for slot in service.slots.values_mut() {
+                // The machine's clock may have been set back meanwhile.
+                slot.not_before = slot.not_before.min(now.after(DELAY_MOST));
+            }
             for replica in service.replicas.values_mut() {
                 replica.probing = Probing::default();
                 if replica.is_ready() {
@@ -23,6 +29,11 @@ impl State {
                 replica.since = now;
                 if let Some(running) = &mut replica.running {
                     running.since = now;
+                }
+                if let Phase::Terminating { deadline } = &mut replica.phase {
+                    // It may never have been told: the signal goes out again, and it gets its time from then on.
+                    let timeout = drain::timeout(service.revisions.get(&replica.revision));
+                    *deadline = now.after(drain::grace(replica.ending.as_ref(), timeout));
                 }
                 replica.issued.again = replica.is_live();
             }
@@ -36,13 +47,18 @@ impl State {
     /// Returns why each of them will be replaced.
     #[must_use = "reasons are for the log"]
     pub fn adopted(&mut self, found: &BTreeSet<ReplicaName>, now: Millis) -> Vec<Reason> {
+        for name in found {
+            // Its name is taken, also when the state that gave it was lost.
+            let service = self.services.entry(name.service.clone()).or_default();
+            service.next_serial = service.next_serial.max(name.serial.saturating_add(1));
+        }
         let mut reasons = Vec::new();
         for (name, service) in &mut self.services {
             for (serial, replica) in &mut service.replicas {
                 let replica_name = named(name, *serial);
                 if found.contains(&replica_name) {
-                    // It exists, so it was started; its own report follows.
-                    replica.issued.again &= replica.running.is_some();
+                    // It exists, so it was started; its own report follows. What else it was told may have been lost.
+                    replica.issued.start = None;
                     continue;
                 }
                 if !replica.is_live() || (replica.running.is_none() && replica.phase == Phase::Starting) {

@@ -256,6 +256,8 @@ pub enum Ending {
     NeverStarted,
     /// It ran, and the state knew nothing of it.
     Leftover,
+    /// Somebody else told it to end, and it finishes by itself.
+    Leaving,
 }
 
 impl fmt::Display for Ending {

@@ -8,6 +8,6 @@ fn main() -> ExitCode {
         return ExitCode::FAILURE;
     }
     shoal_build::calls(".", "crate::contracts")
-        .service("example.greeter.v1.Greeter", &["Greet", "Wait", "Fail", "Echo"])
+        .service("example.greeter.v1.Greeter", &["Greet", "Wait", "Ponder", "Fail", "Echo"])
         .generate()
 }

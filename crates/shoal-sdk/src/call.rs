@@ -1,7 +1,8 @@
 //! What travels with a call: deadline, trace and request id. Never: the request itself, or who may do what.
 
+use crate::trace::{Trace, hexadecimal};
 use http::{HeaderMap, HeaderName, HeaderValue};
-use std::fmt::Write as _;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,8 +15,10 @@ pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 
 /// The longest request id that is taken from outside, in bytes.
 const REQUEST_ID_MAX: usize = 128;
-/// The longest `tracestate` that is passed on, in bytes; the least that W3C asks for.
-const TRACESTATE_MAX: usize = 512;
+/// The longest request id that is kept in place: a UUID, as most are.
+const REQUEST_ID_SHORT: usize = 36;
+/// The longest time that can be asked for; the wire carries at most ten digits of milliseconds, about 115 days.
+const TIMEOUT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What travels with a call, from its first caller to the last service it reaches. Cheap to clone.
 ///
@@ -27,16 +30,54 @@ pub struct Call {
     /// Whether a caller waits until then; otherwise it is only the default.
     waited_for: bool,
     trace: Trace,
-    request_id: Arc<str>,
+    request_id: RequestId,
 }
 
-/// A position in a trace, as W3C's Trace Context defines it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Trace {
-    trace: [u8; 16],
-    span: [u8; 8],
-    flags: u8,
-    state: Option<Arc<str>>,
+/// A request's id: visible ASCII. Most are short, and need no memory of their own.
+#[derive(Clone)]
+enum RequestId {
+    Short { length: u8, bytes: [u8; REQUEST_ID_SHORT] },
+    Long(Arc<str>),
+}
+
+impl RequestId {
+    fn new() -> Self {
+        let mut bytes = [0; REQUEST_ID_SHORT];
+        hexadecimal(&crate::random::id16(), &mut bytes);
+        Self::Short { length: 32, bytes }
+    }
+
+    /// `None` when it is too long, empty or not visible ASCII.
+    fn taken(text: &str) -> Option<Self> {
+        let fine = !text.is_empty() && text.len() <= REQUEST_ID_MAX && text.bytes().all(|byte| byte.is_ascii_graphic());
+        if !fine {
+            return None;
+        }
+        let mut bytes = [0; REQUEST_ID_SHORT];
+        match bytes.get_mut(..text.len()) {
+            Some(place) => {
+                place.copy_from_slice(text.as_bytes());
+                Some(Self::Short { length: text.len() as u8, bytes })
+            }
+            None => Some(Self::Long(text.into())),
+        }
+    }
+
+    fn as_str(&self) -> &str {
+        match self {
+            // Always ASCII, by construction.
+            Self::Short { length, bytes } => {
+                std::str::from_utf8(bytes.get(..usize::from(*length)).unwrap_or_default()).unwrap_or_default()
+            }
+            Self::Long(text) => text,
+        }
+    }
+}
+
+impl fmt::Debug for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_str().fmt(f)
+    }
 }
 
 impl Default for Call {
@@ -60,32 +101,25 @@ impl Call {
     }
 
     pub(crate) fn received(headers: &HeaderMap, deadline: Option<Instant>) -> Self {
-        let mut trace = headers.get(TRACEPARENT).and_then(|value| Trace::parse(value.to_str().ok()?));
-        if let Some(trace) = &mut trace {
-            let state = headers.get(TRACESTATE).and_then(|value| value.to_str().ok());
-            trace.state = state.filter(|state| !state.is_empty() && state.len() <= TRACESTATE_MAX).map(Arc::from);
-        }
-        let request_id =
-            headers.get(REQUEST_ID).and_then(|value| value.to_str().ok()).filter(|id| is_request_id(id)).map(Arc::from);
-        Self::started(trace, request_id, deadline)
+        let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+        let trace = text(TRACEPARENT).and_then(|trace| Trace::parse(trace, text(TRACESTATE).unwrap_or_default()));
+        Self::started(trace, text(REQUEST_ID), deadline)
     }
 
-    fn started(trace: Option<Trace>, request_id: Option<Arc<str>>, deadline: Option<Instant>) -> Self {
-        let trace = trace.unwrap_or_else(Trace::new);
-        let request_id = request_id.unwrap_or_else(|| hexadecimal(&random::<16>()).into());
+    /// A call of these parts, where they are well formed.
+    pub(crate) fn started(trace: Option<Trace>, request_id: Option<&str>, deadline: Option<Instant>) -> Self {
         Self {
             deadline: deadline.unwrap_or_else(|| Instant::now() + DEADLINE_DEFAULT),
             waited_for: deadline.is_some(),
-            trace,
-            request_id,
+            trace: trace.unwrap_or_else(Trace::new),
+            request_id: request_id.and_then(RequestId::taken).unwrap_or_else(RequestId::new),
         }
     }
 
     /// The same call with this much time left. Never more than it has, when that was set before, here or by a caller.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
-        // The wire carries at most ten digits of milliseconds, about 115 days.
-        let deadline = Instant::now() + timeout.min(Duration::from_secs(24 * 60 * 60));
+        let deadline = Instant::now() + timeout.min(TIMEOUT_MAX);
         self.deadline = if self.waited_for { deadline.min(self.deadline) } else { deadline };
         self.waited_for = true;
         self
@@ -100,128 +134,56 @@ impl Call {
     /// How long the caller still waits; zero when it does no more.
     #[must_use]
     pub fn time_left(&self) -> Duration {
-        self.deadline.saturating_duration_since(Instant::now())
+        self.time_left_at(Instant::now())
+    }
+
+    pub(crate) fn time_left_at(&self, now: Instant) -> Duration {
+        self.deadline.saturating_duration_since(now)
     }
 
     /// Names the request in logs: given by whoever sent it first, or made.
     #[must_use]
     pub fn request_id(&self) -> &str {
-        &self.request_id
+        self.request_id.as_str()
     }
 
     /// This call's position in its trace, as W3C writes it: `00-<trace>-<span>-<flags>`.
     #[must_use]
     pub fn traceparent(&self) -> String {
-        let Trace { trace, span, flags, .. } = &self.trace;
-        format!("00-{}-{}-{flags:02x}", hexadecimal(trace), hexadecimal(span))
+        String::from_utf8_lossy(&self.trace.traceparent()).into_owned()
     }
 
     /// The id of the whole trace, 32 hexadecimal digits.
     #[must_use]
     pub fn trace_id(&self) -> String {
-        hexadecimal(&self.trace.trace)
+        let mut text = [0; 32];
+        hexadecimal(&self.trace.trace, &mut text);
+        String::from_utf8_lossy(&text).into_owned()
+    }
+
+    pub(crate) fn trace(&self) -> &Trace {
+        &self.trace
     }
 
     /// The call that this one makes: the same trace and request id, a span of its own, the same deadline.
     pub(crate) fn child(&self) -> Self {
-        let mut child = self.clone();
-        child.trace.span = nonzero_random();
-        child
+        Self { trace: self.trace.child(), request_id: self.request_id.clone(), ..*self }
     }
 
     /// Writes the headers that carry the call onward.
     pub(crate) fn write_headers(&self, headers: &mut HeaderMap) {
         // All of these are visible ASCII, checked when they were read or made here.
-        let mut insert = |name: HeaderName, text: &str| {
-            if let Ok(value) = HeaderValue::from_str(text) {
+        let mut insert = |name: HeaderName, text: &[u8]| {
+            if let Ok(value) = HeaderValue::from_bytes(text) {
                 headers.insert(name, value);
             }
         };
-        insert(TRACEPARENT, &self.traceparent());
-        insert(REQUEST_ID, &self.request_id);
+        insert(TRACEPARENT, &self.trace.traceparent());
+        insert(REQUEST_ID, self.request_id().as_bytes());
         if let Some(state) = &self.trace.state {
-            insert(TRACESTATE, state);
+            insert(TRACESTATE, state.as_bytes());
         }
     }
-}
-
-impl Trace {
-    fn new() -> Self {
-        Self { trace: nonzero_random(), span: nonzero_random(), flags: 1, state: None }
-    }
-
-    fn parse(text: &str) -> Option<Self> {
-        let mut parts = text.trim().split('-');
-        let version: [u8; 1] = bytes_of(parts.next()?)?;
-        let trace: [u8; 16] = bytes_of(parts.next()?)?;
-        let span: [u8; 8] = bytes_of(parts.next()?)?;
-        let [flags] = bytes_of(parts.next()?)?;
-        // Version 0 has exactly four parts; a later one may add some, which are ignored.
-        let version_ok = version[0] != 0xff && (version[0] != 0 || parts.next().is_none());
-        if !version_ok || trace == [0; 16] || span == [0; 8] {
-            return None;
-        }
-        Some(Self { trace, span, flags: flags & 1, state: None })
-    }
-}
-
-fn is_request_id(id: &str) -> bool {
-    !id.is_empty() && id.len() <= REQUEST_ID_MAX && id.bytes().all(|byte| byte.is_ascii_graphic())
-}
-
-fn bytes_of<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let lower_case_only = text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    if text.len() != 2 * N || !lower_case_only {
-        return None;
-    }
-    let mut bytes = [0; N];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * index..2 * index + 2)?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
-fn nonzero_random<const N: usize>() -> [u8; N] {
-    let mut bytes = random::<N>();
-    if bytes.iter().all(|byte| *byte == 0) {
-        bytes = [1; N];
-    }
-    bytes
-}
-
-/// Random bytes for ids. Should the system refuse them, ids that are only likely to differ are better than none.
-fn random<const N: usize>() -> [u8; N] {
-    try_random().unwrap_or_else(|_| {
-        let nanos =
-            std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(1, |since| since.as_nanos());
-        let mut bytes = [0; N];
-        for (byte, clock) in bytes.iter_mut().zip(nanos.to_le_bytes().into_iter().cycle()) {
-            *byte = clock;
-        }
-        bytes
-    })
-}
-
-/// Random bytes from the system, good for keys.
-pub(crate) fn try_random<const N: usize>() -> std::io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut filled = 0;
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match rustix::rand::getrandom(rest, rustix::rand::GetRandomFlags::empty()) {
-            Ok(count) => filled += count,
-            Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]
@@ -238,6 +200,7 @@ mod tests {
         let call =
             Call::from_headers(&headers(&[(TRACEPARENT, parent), (TRACESTATE, "vendor=1"), (REQUEST_ID, "abc-1")]));
         assert_eq!(call.traceparent(), parent);
+        assert_eq!(call.trace_id(), "4bf92f3577b34da6a3ce929d0e0e4736");
         let mut onward = HeaderMap::new();
         call.child().write_headers(&mut onward);
         let sent = onward[TRACEPARENT].to_str().unwrap();
@@ -249,23 +212,20 @@ mod tests {
 
     #[test]
     fn what_is_malformed_is_replaced() {
-        for bad in [
-            "",
-            "00-short-00f067aa0ba902b7-01",
-            "00-00000000000000000000000000000000-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-0000000000000000-01",
-            "00-4BF92F3577B34DA6A3CE929D0E0E4736-00f067aa0ba902b7-01",
-            "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01-more",
-            "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
-        ] {
-            assert_eq!(Trace::parse(bad), None, "{bad}");
-            let call = Call::from_headers(&headers(&[(TRACEPARENT, bad)]));
-            assert_eq!(call.traceparent().len(), 55);
-        }
+        let call = Call::from_headers(&headers(&[(TRACEPARENT, "00-short-00f067aa0ba902b7-01")]));
+        assert_eq!(call.traceparent().len(), 55);
         let long = "x".repeat(REQUEST_ID_MAX + 1);
         for bad in ["", "with space", long.as_str()] {
             let call = Call::from_headers(&headers(&[(REQUEST_ID, bad)]));
             assert_eq!(call.request_id().len(), 32, "{bad}");
+        }
+    }
+
+    #[test]
+    fn request_ids_of_all_lengths_are_kept() {
+        for length in [1, REQUEST_ID_SHORT - 1, REQUEST_ID_SHORT, REQUEST_ID_SHORT + 1, REQUEST_ID_MAX] {
+            let id = "i".repeat(length);
+            assert_eq!(Call::from_headers(&headers(&[(REQUEST_ID, &id)])).child().request_id(), id);
         }
     }
 

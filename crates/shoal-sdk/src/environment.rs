@@ -1,7 +1,7 @@
 //! All that a service is given: names, settings, data, and the way to what it calls. Never: reads `std::env`; `run`
 //! captures that once.
 
-use crate::client::Directory;
+use crate::client::{Directory, HOLD_MAX};
 use crate::variables::Variables;
 use crate::{Database, StartError};
 use serde::Serialize;
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A trait object of a contract: what [`Environment::provide`] takes. Implemented by generated code.
 pub trait Contract: Send + Sync + 'static {
@@ -70,11 +71,12 @@ impl Environment {
             }),
             settings: Arc::new(serde_json::Value::Object(serde_json::Map::new())),
             provided: BTreeMap::new(),
-            directory: Arc::new(Directory::of_tests()),
+            directory: Arc::new(Directory::fixed("tests", HOLD_MAX)),
         }
     }
 
-    /// One for a program that is no service: all it can do is call `callee` at this address.
+    /// One for a program that is no service: all it can do is call `callee` at this address. A call fails at once when
+    /// nobody is there.
     ///
     /// # Errors
     /// When one of the names is not a service's.
@@ -85,10 +87,11 @@ impl Environment {
             identity: Arc::new(identity),
             settings: Arc::new(serde_json::Value::Object(serde_json::Map::new())),
             provided: BTreeMap::new(),
-            directory: Arc::new(Directory::of_tests()),
+            directory: Arc::new(Directory::fixed(name, Duration::ZERO)),
         };
         environment.at(&named(callee)?, address);
-        Ok(environment)
+        // What makes a single call would not gain by it.
+        Ok(environment.without_frames())
     }
 
     fn at(&self, callee: &ServiceName, address: Address) {
@@ -133,6 +136,20 @@ impl Environment {
         let service: ServiceName = callee.parse().map_err(|why| StartError::new(format!("{why}")))?;
         self.at(&service, Address::Tcp(address));
         Ok(self)
+    }
+
+    /// Makes calls go over HTTP/2 only, also where the callee has something cheaper; for tests and measurements.
+    #[must_use]
+    pub fn without_frames(self) -> Self {
+        self.directory.without_frames();
+        self
+    }
+
+    /// How many endpoints a callee has, and to how many of them calls go over frames; for tests of that.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn framed_for_tests(&self, callee: &str) -> Option<(usize, usize)> {
+        self.directory.framed(&callee.parse().ok()?)
     }
 
     /// Provides an implementation of a contract, or a stand-in for what a caller generated of it: calls of it stay in

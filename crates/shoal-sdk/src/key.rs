@@ -1,7 +1,7 @@
 //! Keys that all replicas of a service share, such as for signing cookies. Never: leaves the service's data folder.
 
 use crate::StartError;
-use crate::call::try_random;
+use crate::random::try_random;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;

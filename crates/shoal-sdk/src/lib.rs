@@ -12,20 +12,24 @@
 //! Where to start reading: [`run`] is what happens in a process; [`Environment`] is all that a service is given;
 //! [`Service`] is what it gives back; [`Call`] and [`Error`] travel with each call, over the wire and in process alike.
 //!
-//! Never: reads `std::env` outside of [`run`], or keeps a global, so that several services can share a process.
+//! Never: reads `std::env` outside of [`run`], or keeps a global but each thread's source of ids, so that several services
+//! can share a process.
 
 mod call;
 mod client;
 mod database;
 mod environment;
 mod error;
+mod frames;
 mod heavy;
 mod key;
+mod random;
 mod run;
 mod serve;
 mod service;
 mod shutdown;
 mod start_error;
+mod trace;
 mod variables;
 mod wire;
 

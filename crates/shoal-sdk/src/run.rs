@@ -2,6 +2,8 @@
 //! reads `std::env`. Never: returns to serve again.
 
 use crate::client::Directory;
+use crate::frames;
+use crate::serve::Listener;
 use crate::serve::listen::Listening;
 use crate::variables::Variables;
 use crate::{Environment, Service, Shutdown, StartError};
@@ -10,13 +12,17 @@ use shoal_model::ServiceName;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
 
 /// How long heavy work may go on once everything else has stopped.
-const LEAVE_MAX: Duration = Duration::from_secs(1);
+const HEAVY_MAX: Duration = Duration::from_secs(1);
+/// How long the supervisor is given to hear that this process was told to stop.
+const LEAVE_MAX: Duration = Duration::from_millis(200);
 
 /// Runs a service until `SIGTERM` or `SIGINT`; for `main`.
 ///
@@ -79,7 +85,7 @@ where
         .build()
         .map_err(|error| StartError::new("cannot start the event loop").because(error))?;
     let result = runtime.block_on(live(variables, listening, program, service));
-    runtime.shutdown_timeout(LEAVE_MAX);
+    runtime.shutdown_timeout(HEAVY_MAX);
     result
 }
 
@@ -98,6 +104,7 @@ where
     let stop = Shutdown::new();
     stop_on_signals(stop.clone())?;
     let directory = Directory::start(variables, &name)?;
+    let leaving = tokio::spawn(leave(stop.clone(), Arc::clone(&directory)));
     let environment = Environment::from_variables(variables, name, directory)?;
     let built = tokio::select! {
         built = service(environment) => built?,
@@ -105,7 +112,15 @@ where
     };
     let listener = listening.open()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
-    crate::serve::serve(built, crate::serve::Listener::Tcp(listener), stop, health).await?;
+    let built = match variables.path("SHOAL_HEALTH") {
+        Some(socket) => built.frames(&with_suffix(socket, frames::SOCKET_SUFFIX)),
+        None => built,
+    };
+    let served = built.serve_on(Listener::Tcp(listener), stop, health).await;
+    if let Err(error) = leaving.await {
+        tracing::debug!(%error, "the supervisor may not have heard that this process stops");
+    }
+    served?;
     tracing::info!("stopped");
     Ok(())
 }
@@ -130,6 +145,18 @@ fn start_health(variables: &Variables) -> Result<Option<Health>, StartError> {
     })?;
     tokio::spawn(health.beat());
     Ok(Some(health))
+}
+
+/// Tells the supervisor, at the wish to stop, that another replica should take the place of this one.
+async fn leave(stop: Shutdown, directory: Arc<Directory>) {
+    stop.requested().await;
+    directory.leave(LEAVE_MAX).await;
+}
+
+fn with_suffix(path: PathBuf, suffix: &str) -> PathBuf {
+    let mut path = path.into_os_string();
+    path.push(suffix);
+    path.into()
 }
 
 fn stop_on_signals(stop: Shutdown) -> Result<(), StartError> {

@@ -1,15 +1,18 @@
 //! What a service gives back to be run: its methods, its pages, its background tasks. Never: listens; `serve` does.
 
-use crate::serve::{Body, BoxError, Listener, Pages};
+use crate::frames;
+use crate::serve::{Body, BoxError, Listener, Pages, Ways};
 use crate::wire::Routes;
 use crate::{Shutdown, StartError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
+use shoal_discovery::Health;
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::future::Future;
+use std::path::{Path, PathBuf};
 use tower::util::BoxCloneSyncService;
 use tower::{Service as _, ServiceExt as _};
 
@@ -37,6 +40,7 @@ pub struct Service {
     pub(crate) pages: Option<Pages>,
     pub(crate) background: Vec<(&'static str, Task)>,
     pub(crate) ready_when: Option<Condition>,
+    frames: Option<PathBuf>,
 }
 
 impl Service {
@@ -94,13 +98,21 @@ impl Service {
         self
     }
 
+    /// Also serves callers with this crate on the same machine over a Unix socket at this path, which costs both a fraction
+    /// of HTTP/2. They find it by themselves. [`run`](crate::run) does so beside the health socket.
+    #[must_use]
+    pub fn frames(mut self, socket: &Path) -> Self {
+        self.frames = Some(socket.to_owned());
+        self
+    }
+
     /// Serves on this listener until the shutdown is requested, then drains. For tests, and for placing several services
     /// into one process.
     ///
     /// # Errors
     /// When the descriptors of its contracts do not fit together, or a background task panicked.
     pub async fn serve(self, listener: tokio::net::TcpListener, shutdown: Shutdown) -> Result<(), StartError> {
-        crate::serve::serve(self, Listener::Tcp(listener), shutdown, None).await
+        self.serve_on(Listener::Tcp(listener), shutdown, None).await
     }
 
     /// As [`serve`](Self::serve), on a Unix socket: for an API that only this machine may reach.
@@ -108,7 +120,21 @@ impl Service {
     /// # Errors
     /// As [`serve`](Self::serve).
     pub async fn serve_unix(self, listener: tokio::net::UnixListener, shutdown: Shutdown) -> Result<(), StartError> {
-        crate::serve::serve(self, Listener::Unix(listener), shutdown, None).await
+        self.serve_on(Listener::Unix(listener), shutdown, None).await
+    }
+
+    pub(crate) async fn serve_on(
+        self,
+        listener: Listener,
+        shutdown: Shutdown,
+        health: Option<Health>,
+    ) -> Result<(), StartError> {
+        let frames = self.frames.as_deref().and_then(|path| {
+            // The standard wire does as well, so this is no reason not to start.
+            let failed = |error| tracing::warn!(socket = %path.display(), %error, "calls go over HTTP/2 only");
+            frames::Listening::bind(path).map_err(failed).ok()
+        });
+        crate::serve::serve(self, Ways { listener, frames, health }, shutdown).await
     }
 
     /// Answers one request to the pages without a socket; for tests. `None` when the service has no pages.

@@ -1,6 +1,7 @@
 //! Between this crate's types and the wire's: routes of methods, and errors in both directions. The only module, with
-//! `client`, that knows the RPC library. Never: decides what a method answers.
+//! `serve`, that knows the RPC library. Never: decides what a method answers.
 
+use crate::frames::{Methods, Reply};
 use crate::{Call, Code, Detail, Error};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
@@ -12,7 +13,8 @@ use serde::de::DeserializeOwned;
 use std::any::Any;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use tracing::Instrument as _;
+use std::sync::Arc;
+use tracing::{Instrument as _, Span};
 
 /// The most details of an error that are read from the wire.
 const DETAILS_MAX: usize = 32;
@@ -21,17 +23,19 @@ const DETAILS_MAX: usize = 32;
 #[doc(hidden)]
 pub struct Routes {
     pub(crate) router: connectrpc::Router,
+    /// The same methods, for callers over frames.
+    pub(crate) methods: Methods,
 }
 
 impl Routes {
     pub(crate) fn new() -> Self {
-        Self { router: connectrpc::Router::new() }
+        Self { router: connectrpc::Router::new(), methods: Methods::new() }
     }
 
     /// Adds a method with one request and one response.
     #[must_use]
     pub fn unary<Request, Response, F, Answer>(
-        self,
+        mut self,
         service: &'static str,
         method: &'static str,
         no_side_effects: bool,
@@ -43,9 +47,12 @@ impl Routes {
         F: Fn(Call, Request) -> Answer + Send + Sync + 'static,
         Answer: Future<Output = Result<Response, Error>> + Send + 'static,
     {
+        let answer = Arc::new(answer);
+        let framed = framed(service, method, Arc::clone(&answer));
+        self.methods.insert(format!("/{service}/{method}"), framed);
         let handler = connectrpc::handler_fn(move |context: RequestContext, request: Request| {
             let call = Call::received(context.headers(), context.deadline());
-            let span = tracing::info_span!("rpc", service, method, request_id = call.request_id());
+            let span = span(service, method, &call);
             let answer = answer(call, request);
             async move {
                 match unpanicked(answer).await {
@@ -55,13 +62,43 @@ impl Routes {
             }
             .instrument(span)
         });
-        let router = if no_side_effects {
+        self.router = if no_side_effects {
             self.router.route_idempotent::<_, Request, Response>(service, method, handler)
         } else {
             self.router.route::<_, Request, Response>(service, method, handler)
         };
-        Self { router }
+        self
     }
+}
+
+fn span(service: &'static str, method: &'static str, call: &Call) -> Span {
+    tracing::info_span!("rpc", service, method, request_id = call.request_id())
+}
+
+/// A method as frames call it.
+fn framed<Request, Response, F, Answer>(
+    service: &'static str,
+    method: &'static str,
+    answer: Arc<F>,
+) -> crate::frames::Method
+where
+    Request: Message,
+    Response: Message + 'static,
+    F: Fn(Call, Request) -> Answer + Send + Sync + 'static,
+    Answer: Future<Output = Result<Response, Error>> + Send + 'static,
+{
+    Box::new(move |call: Call, message: &[u8], reply: Reply| {
+        let request = match Request::decode_from_slice(message) {
+            Ok(request) => request,
+            Err(error) => {
+                reply.fail(&Error::invalid_argument(format!("the request does not decode: {error}")));
+                return None;
+            }
+        };
+        let span = span(service, method, &call);
+        let answer = answer(call, request);
+        Some(Box::pin(async move { reply.send(unpanicked(answer).await) }.instrument(span)))
+    })
 }
 
 /// Turns a panic of an implementation into `internal`, so that it takes no other request on the connection with it, and

@@ -58,14 +58,16 @@ pub async fn build(
     profile: &str,
     progress: &mut impl FnMut(BuildProgress),
 ) -> Result<BTreeMap<ServiceName, PathBuf>, BuildError> {
-    let mut workspaces: BTreeMap<PathBuf, Vec<&Package>> = BTreeMap::new();
+    let mut workspaces: Vec<(Workspace, Vec<&Package>)> = Vec::new();
     for package in packages {
-        let root = workspace_root(package).await?;
-        workspaces.entry(root).or_default().push(package);
+        match workspaces.iter_mut().find(|(workspace, _)| workspace.holds(package)) {
+            Some((_, packages)) => packages.push(package),
+            None => workspaces.push((Workspace::around(package).await?, vec![package])),
+        }
     }
     let mut programs = BTreeMap::new();
-    for (root, packages) in workspaces {
-        build_workspace(&root, &packages, profile, progress, &mut programs).await?;
+    for (workspace, packages) in workspaces {
+        build_workspace(&workspace.workspace_root, &packages, profile, progress, &mut programs).await?;
     }
     match packages.iter().find(|package| !programs.contains_key(&package.service)) {
         None => Ok(programs),
@@ -76,21 +78,48 @@ pub async fn build(
     }
 }
 
-async fn workspace_root(package: &Package) -> Result<PathBuf, BuildError> {
-    let failed = |sentence: String| BuildError::new(Some(&package.service), sentence);
-    let output = cargo(&package.folder)
-        .args(["locate-project", "--workspace", "--message-format", "plain"])
-        .output()
-        .await
-        .map_err(|error| failed(format!("cargo could not be run: {error}; install Rust, or put cargo on PATH")))?;
-    let path = String::from_utf8_lossy(&output.stdout).trim().to_owned();
-    match Path::new(&path).parent() {
-        Some(root) if output.status.success() => Ok(root.to_path_buf()),
-        _ => Err(failed(format!(
-            "{} holds no Cargo package; point `source.path` at the folder of package `{}`",
-            package.folder.display(),
-            package.name
-        ))),
+/// The part of `cargo metadata` that concerns us.
+#[derive(Debug, Deserialize)]
+struct Workspace {
+    workspace_root: PathBuf,
+    packages: Vec<Member>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Member {
+    name: String,
+    manifest_path: PathBuf,
+}
+
+impl Workspace {
+    /// The workspace that a package's folder is in.
+    async fn around(package: &Package) -> Result<Self, BuildError> {
+        let failed = |sentence: String| BuildError::new(Some(&package.service), sentence);
+        let output = cargo(&package.folder)
+            .args(["metadata", "--no-deps", "--offline", "--format-version", "1"])
+            .output()
+            .await
+            .map_err(|error| failed(format!("cargo could not be run: {error}; install Rust, or put cargo on PATH")))?;
+        if output.status.success() {
+            return serde_json::from_slice(&output.stdout)
+                .map_err(|error| failed(format!("what cargo says of `{}` is not understood: {error}", package.name)));
+        }
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        if said.contains("could not find `Cargo.toml`") {
+            return Err(failed(format!(
+                "{} holds no Cargo package; point `source.path` at the folder of package `{}`",
+                package.folder.display(),
+                package.name
+            )));
+        }
+        let sentence = format!("the workspace of package `{}` cannot be read; what cargo said is above", package.name);
+        Err(BuildError { output: said, ..failed(sentence) })
+    }
+
+    /// Whether it is known to hold this package, so that cargo need not be asked again.
+    fn holds(&self, package: &Package) -> bool {
+        let mut members = self.packages.iter().filter(|member| member.name == package.name);
+        members.any(|member| member.manifest_path.parent() == Some(&package.folder))
     }
 }
 

@@ -6,7 +6,7 @@ use crate::api::{
     UpRequest, UpResponse,
 };
 use crate::clock;
-use crate::driver::{Answer, Driver, Event, Snapshot, Wish, WishError};
+use crate::driver::{Driver, Event};
 use crate::folders::Folders;
 use crate::journal::{Entry, Journal};
 use crate::log_reader::LogReader;
@@ -15,6 +15,7 @@ use crate::samples::{Sample, Samples};
 use crate::status::{self, Measured};
 use crate::tale;
 use shoal_discovery::DiscoveryServer;
+use shoal_driver::{Answer, Snapshot, Wish, WishError};
 use shoal_model::{Replicas, RevisionId, ServiceName};
 use shoal_process::ProcessRuntime;
 use shoal_sdk::{Call, Error, Service, Shutdown, async_trait};

@@ -7,8 +7,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Linux takes 107 bytes for a socket's path, and `k/`, a service's name and a serial number come after the folder's.
-const RUNTIME_LENGTH_MAX: usize = 107 - "/k/".len() - ServiceName::LENGTH_MAX - "-1234567890".len();
+/// Linux takes 107 bytes for a socket's path. After the folder's come `h/`, a service's name, a serial number and `.calls`.
+const RUNTIME_LENGTH_MAX: usize = 107 - "/h/".len() - ServiceName::LENGTH_MAX - "-1234567890.calls".len();
 
 /// Where one application's files and sockets are.
 #[derive(Clone, Debug)]

@@ -1,17 +1,19 @@
 //! The supervisor: assembles the parts, drives the brain, answers the control API.
 //!
 //! [`supervise`] is the process; [`start`] makes one and [`connect`] speaks to it. Inside, everything goes one way: a wish
-//! comes in at `control`, the `driver` has the brain decide, commits, and acts; observations come back to the driver.
+//! comes in at `control`, the `driver` hands it to the [`Core`], which has the brain decide and commits, and then acts;
+//! observations come back to the driver. The simulation puts its own runtime, disk and clock around the same [`Core`].
 //! `prepare` turns a manifest into a target, and `status` puts together what is.
 //!
 //! Never: decides what should run; that is shoal-reconcile's.
 
-mod accepted;
+mod callers;
 mod cargo_build;
 mod client;
 mod clock;
 mod contract_methods;
 mod control;
+mod digests;
 mod driver;
 mod folders;
 mod journal;
@@ -23,7 +25,6 @@ mod prepare;
 mod revisions;
 mod samples;
 mod status;
-mod store;
 mod supervise;
 mod tale;
 mod target;
@@ -69,6 +70,5 @@ fn test_launch() -> shoal_model::LaunchSettings {
         database: None,
         probes: shoal_model::Probes { startup: probe.clone(), readiness: probe.clone(), liveness: probe },
         drain_timeout: std::time::Duration::from_secs(1),
-        replacement: shoal_model::Replacement::StartFirst,
     }
 }

@@ -4,7 +4,7 @@ use crate::cargo_build::{self, BuildError, BuildProgress, Package};
 use crate::folders::Folders;
 use crate::journal::Journal;
 use crate::{clock, machine, revisions, target};
-use shoal_discovery::RoutingTable;
+use shoal_driver::Prepared;
 use shoal_manifest::{Code, Diagnostic, Diagnostics, Manifest, Place, SIZE_MAX, ServicePart};
 use shoal_model::{Application, LaunchSettings, Replicas, Revision, RevisionId, Run, ServiceName};
 use shoal_process::ports::{Ports, PortsError};
@@ -16,18 +16,6 @@ use std::path::{Path, PathBuf};
 
 /// The gateway runs once.
 const ONE: Replicas = Replicas { min: 1, max: 1, target_concurrency: None };
-
-/// A target, ready to be accepted.
-pub struct Prepared {
-    /// What the manifest declares.
-    pub application: Application,
-    /// What shall run, the gateway included.
-    pub services: BTreeMap<ServiceName, ServiceTarget>,
-    /// Which requests the gateway takes.
-    pub routing: RoutingTable,
-    /// Where the gateway takes requests from outside, if anywhere.
-    pub public: Option<SocketAddr>,
-}
 
 /// Why no target came of it.
 #[derive(Debug, thiserror::Error)]
@@ -93,19 +81,18 @@ pub async fn prepare(around: &Surroundings<'_>, profile: &str) -> Result<Prepare
     machine::check(&manifest, around.search, around.held).map_err(PrepareError::Manifest)?;
     let programs = build(around, &manifest, profile).await?;
     let application = manifest.application;
-    let inner = claim_ports(around.folders, target::called(&application))?;
     let public = public_address(around.folders, &application)?;
     let mut services = BTreeMap::new();
     for (name, service) in &application.services {
         make_data_folder(around.folders, name)?;
-        let launch = target::launch(&application, name, service, around.folders, &inner);
+        let launch = target::launch(&application, name, service, around.folders);
         let revision = match programs.get(name) {
             Some(program) => keep_program(around.folders, name, program, launch).await?,
             None => revisions::of_command(name, launch),
         };
         services.insert(name.clone(), ServiceTarget::new(revision, service.replicas, service.after.clone()));
     }
-    if let Some(launch) = target::gateway_launch(&application, around.shoal, around.folders, public, &inner) {
+    if let Some(launch) = target::gateway_launch(&application, around.shoal, around.folders, public) {
         let name = ServiceName::gateway();
         make_data_folder(around.folders, &name)?;
         // Named without the path of this program, so that a newer Shoal does not replace a gateway that works.
@@ -118,7 +105,7 @@ pub async fn prepare(around: &Surroundings<'_>, profile: &str) -> Result<Prepare
         let revision = Revision { id, service: name.clone(), launch };
         services.insert(name, ServiceTarget::new(revision, ONE, BTreeSet::new()));
     }
-    let routing = target::routing(&application, &inner);
+    let routing = target::routing(&application);
     Ok(Prepared { application, services, routing, public })
 }
 
@@ -191,25 +178,15 @@ fn build_failed(manifest: &Manifest, error: BuildError) -> PrepareError {
     PrepareError::Build { output: error.output, diagnostics: manifest.spans.report(vec![problem]) }
 }
 
-fn claim_ports(folders: &Folders, services: BTreeSet<ServiceName>) -> Result<target::InnerPorts, PrepareError> {
-    services
-        .into_iter()
-        .map(|service| Ok((service.clone(), claim(folders, &target::inner_listener(&service))?)))
-        .collect()
-}
-
 /// The gateway's address; a port of 0 becomes one that stays the same from one `up` to the next.
 fn public_address(folders: &Folders, application: &Application) -> Result<Option<SocketAddr>, PrepareError> {
     let Some(gateway) = &application.gateway else { return Ok(None) };
     let mut address = gateway.listen;
     if address.port() == 0 {
-        address.set_port(claim(folders, "public")?);
+        let (ports, owner) = (Ports::new(&folders.ports), folders.state.display().to_string());
+        address.set_port(ports.claim_while(&owner, "public", &folders.lock())?);
     }
     Ok(Some(address))
-}
-
-fn claim(folders: &Folders, name: &str) -> Result<u16, PrepareError> {
-    Ok(Ports::new(&folders.ports).claim_while(&folders.state.display().to_string(), name, &folders.lock())?)
 }
 
 fn make_data_folder(folders: &Folders, name: &ServiceName) -> Result<(), PrepareError> {

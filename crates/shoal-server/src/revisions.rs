@@ -1,16 +1,19 @@
 //! Turns a manifest's services into revisions: immutable, named after their content, kept under `.shoal/revisions`.
 //! Never starts anything.
 
+use crate::digests;
 use crate::folders::Folders;
 use sha2::{Digest, Sha256};
 use shoal_model::{LaunchSettings, Revision, RevisionId, ServiceName};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 /// Revisions kept per service beside those in use, so that going back never rebuilds.
 const REVISIONS_KEPT: usize = 3;
+/// Hexadecimal digits of a digest that a name is made of.
+const DIGITS: usize = 12;
 
 /// Makes the revision of a service whose program was built: copies the program to where no later build can change it.
 ///
@@ -23,7 +26,7 @@ pub fn of_program(
     mut launch: LaunchSettings,
 ) -> io::Result<Revision> {
     let mut hash = Sha256::new();
-    feed(&mut hash, &mut File::open(program)?)?;
+    hash.update(digests::digest(&memory(folders), program)?);
     let id = finish(hash, &launch);
     launch.command = vec![keep(folders, service, &id, program)?.display().to_string()];
     Ok(Revision { id, service: service.clone(), launch })
@@ -40,10 +43,9 @@ pub fn of_command(service: &ServiceName, launch: LaunchSettings) -> Revision {
 /// # Errors
 /// When it cannot be read or copied.
 pub fn keep_shoal(folders: &Folders, executable: &Path) -> io::Result<PathBuf> {
-    let mut hash = Sha256::new();
-    feed(&mut hash, &mut File::open(executable)?)?;
-    let folder = folders.state.join("bin").join(hexadecimal(hash));
-    copy_once(executable, &folder, "shoal")
+    let mut digest = digests::digest(&memory(folders), executable)?;
+    digest.truncate(DIGITS);
+    copy_once(executable, &folders.state.join("bin").join(digest), "shoal")
 }
 
 /// Removes the revisions of a service that nobody uses, except for the newest few.
@@ -89,14 +91,9 @@ fn copy_once(program: &Path, folder: &Path, name: &str) -> io::Result<PathBuf> {
     copied.map(|()| kept)
 }
 
-fn feed(hash: &mut Sha256, file: &mut File) -> io::Result<()> {
-    let mut buffer = vec![0; 256 * 1024];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(()),
-            count => hash.update(&buffer[..count]),
-        }
-    }
+/// Where digests are remembered.
+fn memory(folders: &Folders) -> PathBuf {
+    folders.state.join("digests.json")
 }
 
 fn finish(mut hash: Sha256, launch: &LaunchSettings) -> RevisionId {
@@ -106,7 +103,7 @@ fn finish(mut hash: Sha256, launch: &LaunchSettings) -> RevisionId {
 }
 
 fn hexadecimal(hash: Sha256) -> String {
-    hash.finalize().iter().map(|byte| format!("{byte:02x}")).take(6).collect()
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).take(DIGITS / 2).collect()
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 //! The application as it is now, put together from what the brain, the runtime and the callers say. Pure.
 
 use crate::api::{Edge, ReplicaStatus, ServiceStatus, StatusResponse};
-use crate::driver::Snapshot;
 use crate::folders::Folders;
 use crate::samples::{Sample, Samples};
 use crate::target;
 use shoal_discovery::EdgeReport;
+use shoal_driver::Snapshot;
 use shoal_model::{ReplicaName, ServiceName};
 use shoal_process::Usage;
 use shoal_reconcile::{Phase, Reason, ReasonKind};
@@ -91,7 +91,8 @@ fn service_status(
         requests_per_second: rates.per_second,
         errors: rates.errors,
         p99_ms: millis(Some(rates.p99)),
-        cpu: replicas.iter().map(|replica| replica.cpu).sum(),
+        // Not `sum`, which makes nothing at all of none: -0.
+        cpu: replicas.iter().fold(0.0, |all, replica| all + replica.cpu),
         memory_bytes: replicas.iter().map(|replica| replica.memory_bytes).sum(),
         failing: is_failing(service, &reasons),
         reasons: reasons.iter().map(|reason| sentence(reason)).collect(),
@@ -196,9 +197,9 @@ fn millis(span: Option<Duration>) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::accepted::Accepted;
     use crate::test_world::{World, exited, running, service, target};
     use shoal_discovery::{DurationSketch, RoutingTable};
+    use shoal_driver::Accepted;
 
     const MANIFEST: &str = "[application]\nname = \"shop\"\n[gateway]\nlisten = \"127.0.0.1:8080\"\n\
         routes = [{ path = \"/\", service = \"a\" }]\n\
@@ -207,7 +208,7 @@ mod tests {
     fn snapshot(world: &World) -> Snapshot {
         let application = shoal_manifest::parse(MANIFEST, std::path::Path::new("/shoal.toml")).unwrap().application;
         let public = Some("127.0.0.1:8080".parse().unwrap());
-        let routing = RoutingTable { listeners: BTreeMap::new() };
+        let routing = RoutingTable { listeners: BTreeMap::new(), concurrency_max: BTreeMap::new() };
         Snapshot { state: world.state.clone(), accepted: Some(Accepted { application, routing, public }) }
     }
 

@@ -1,18 +1,16 @@
 //! The supervisor's life: takes the lock, finds what runs, assembles the parts, drives, and tidies up at the end.
 
-use crate::accepted::{Accepted, Kept, KeptBefore};
 use crate::control::{self, ControlService};
-use crate::driver::{Driver, Event, KEPT, Unkept};
+use crate::driver::{Driver, Event};
 use crate::folders::{FolderError, Folders};
 use crate::journal::Journal;
 use crate::launch::READY;
 use crate::lock::{Lock, LockError};
-use crate::store::{Store, StoreError};
-use crate::{clock, revisions};
+use crate::{callers, clock, revisions};
 use shoal_discovery::{DiscoveryServer, DiscoverySettings};
+use shoal_driver::{Core, CoreError, Store, StoreError};
 use shoal_model::with_causes;
 use shoal_process::{ProcessError, ProcessRuntime, ProcessSettings};
-use shoal_reconcile::{OpenError, State};
 use shoal_sdk::Shutdown;
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -42,9 +40,7 @@ enum SuperviseError {
     #[error(transparent)]
     Store(#[from] StoreError),
     #[error(transparent)]
-    Open(#[from] OpenError),
-    #[error("the application's state was written by a newer shoal (form {0}); use that one")]
-    Newer(u32),
+    Core(#[from] CoreError),
     #[error(transparent)]
     Process(#[from] ProcessError),
     #[error("{what}")]
@@ -91,10 +87,9 @@ async fn run(words: &[OsString]) -> Result<(), SuperviseError> {
     folders.make()?;
     // Never given back: who waits for it waits for the end of this process, and not only of its work.
     Box::leak(Box::new(Lock::take(&folders.lock())?));
-    let store = Store::open(&folders.state.join("state.redb"))?;
-    let (state, accepted) = remembered(&store)?;
+    let core = Core::open(Store::open(&folders.state.join("state.redb"))?)?;
     let (events, driver_events) = mpsc::channel(EVENTS_MAX);
-    let (driver, shoal) = assemble(&folders, store, state, accepted, &events).await?;
+    let (driver, shoal) = assemble(&folders, core, &events).await?;
     let runtime = driver.runtime.clone();
     let journal = driver.journal.clone();
     let shutdown = Shutdown::new();
@@ -103,11 +98,10 @@ async fn run(words: &[OsString]) -> Result<(), SuperviseError> {
     let serving = tokio::spawn(control::serve(listener, control, shutdown.clone()));
     say(READY);
     tracing::info!(folder = %folders.application.display(), "supervising");
-    let (store, state) = driver.run(driver_events).await;
+    let core = driver.run(driver_events).await;
     runtime.end_all().await?;
-    // Kept without an application, so that serial numbers are not given twice.
-    if let Err(error) = store.put(KEPT, &Kept::new(&state, None)) {
-        tracing::warn!("{}", with_causes(&error)); // what was kept before says the same, and names the application too
+    if let Err(error) = core.close() {
+        tracing::warn!("{}", with_causes(&error));
     }
     tracing::info!("everything is stopped");
     journal.note(clock::now(), "stopped", "Everything is stopped");
@@ -125,20 +119,10 @@ fn detach() -> Result<(), SuperviseError> {
     std::env::set_current_dir("/").map_err(SuperviseError::io("the root folder cannot be entered"))
 }
 
-fn remembered(store: &Store) -> Result<(State, Option<Accepted>), SuperviseError> {
-    let Some(kept) = store.get::<KeptBefore>(KEPT)? else { return Ok((State::new(), None)) };
-    if kept.version > Kept::VERSION {
-        return Err(SuperviseError::Newer(kept.version));
-    }
-    Ok((State::open(kept.state)?, kept.accepted))
-}
-
 /// Puts the parts together around what an earlier supervisor left running.
 async fn assemble(
     folders: &Folders,
-    store: Store,
-    mut state: State,
-    accepted: Option<Accepted>,
+    mut core: Core,
     events: &mpsc::Sender<Event>,
 ) -> Result<(Driver, PathBuf), SuperviseError> {
     let executable = std::env::current_exe().map_err(SuperviseError::io("this program cannot find itself"))?;
@@ -155,32 +139,21 @@ async fn assemble(
     let runtime = ProcessRuntime::start(settings, observations.clone()).await?;
     let found: BTreeSet<_> = runtime.adopt().await?.into_iter().collect();
     let now = clock::now();
-    state.resumed(now);
-    for reason in state.adopted(&found, now) {
+    for reason in core.adopted(&found, now) {
         tracing::info!(?reason, "not found again");
     }
     let settings = DiscoverySettings { holders_before: !found.is_empty(), ..DiscoverySettings::default() };
     let discovery = DiscoveryServer::start_with(settings, bind(&folders.discovery_socket())?, observations);
-    if let Some(accepted) = &accepted {
+    let discovery = Arc::new(discovery);
+    tokio::spawn(callers::tell(runtime.callers(), Arc::clone(&discovery)));
+    if let Some(accepted) = core.accepted() {
         discovery.set_routing(accepted.routing.clone());
     }
     let journal = Journal::default();
     if !found.is_empty() {
         journal.note(now, "adopted", format!("Found {} replicas that were left running", found.len()));
     }
-    Ok((
-        Driver {
-            store,
-            runtime,
-            discovery: Arc::new(discovery),
-            journal,
-            state,
-            accepted,
-            ending: false,
-            unkept: Unkept::default(),
-        },
-        shoal,
-    ))
+    Ok((Driver { core, runtime, discovery, journal }, shoal))
 }
 
 async fn forward(mut observed: mpsc::Receiver<shoal_model::Observation>, events: mpsc::Sender<Event>) {

@@ -2,7 +2,7 @@
 
 use crate::journal::{Entry, Journal};
 use shoal_model::{Millis, ServiceName};
-use shoal_reconcile::{Phase, ReplicaStatus, ServiceStatus, ServiceTarget, State};
+use shoal_reconcile::{Ending, Phase, ReplicaStatus, ServiceStatus, ServiceTarget, State};
 use std::collections::BTreeMap;
 
 /// What these targets would change, in a sentence.
@@ -99,7 +99,10 @@ fn tell_replica(
             Some(ending) => format!("{name} is leaving the routes, because {ending}"),
             None => format!("{name} is leaving the routes"),
         },
-        Phase::Terminating { .. } => format!("{name} was told to finish"),
+        Phase::Terminating { .. } => match &replica.ending {
+            Some(ending @ Ending::Leaving) => format!("{name} finishes, because {ending}"),
+            _ => format!("{name} was told to finish"),
+        },
         Phase::Stopping => format!("{name} is being killed"),
         Phase::Exited => match service.last_exit.as_ref().filter(|exit| exit.replica == name.serial) {
             Some(exit) => format!("{name} {}", exit.text),

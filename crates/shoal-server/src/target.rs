@@ -3,41 +3,24 @@
 use crate::folders::Folders;
 use shoal_discovery::{ListenerRoutes, RoutingTable};
 use shoal_model::{
-    Application, Database, LaunchSettings, Limits, Listen, ProbeCheck, ProbeSettings, Probes, Replacement, Route, Run,
-    Service, ServiceName,
+    Application, Database, LaunchSettings, Listen, ProbeCheck, ProbeSettings, Probes, Run, Service, ServiceName,
 };
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::time::Duration;
 
 /// The name of the gateway's public socket.
 const PUBLIC: &str = "public";
 
-/// Ports of the gateway's inner listeners, one per service that somebody calls.
-pub type InnerPorts = BTreeMap<ServiceName, u16>;
-
-/// The services that somebody calls, and that therefore need an inner listener.
-#[must_use]
-pub fn called(application: &Application) -> BTreeSet<ServiceName> {
+/// The services that somebody calls.
+fn called(application: &Application) -> BTreeSet<ServiceName> {
     application.services.values().flat_map(|service| service.calls.iter().cloned()).collect()
-}
-
-/// The name of the gateway's socket that leads to `service` and nowhere else.
-#[must_use]
-pub fn inner_listener(service: &ServiceName) -> String {
-    format!("to-{service}")
 }
 
 /// What a replica of `service` is started with. The command of a Cargo package is still its package's name.
 #[must_use]
-pub fn launch(
-    application: &Application,
-    name: &ServiceName,
-    service: &Service,
-    folders: &Folders,
-    ports: &InnerPorts,
-) -> LaunchSettings {
+pub fn launch(application: &Application, name: &ServiceName, service: &Service, folders: &Folders) -> LaunchSettings {
     let command = match &service.run {
         Run::Cargo(package) => vec![package.clone()],
         Run::Command(command) => command.clone(),
@@ -45,14 +28,13 @@ pub fn launch(
     LaunchSettings {
         command,
         folder: service.source.path.clone(),
-        env: environment(application, name, service, folders, ports),
+        env: environment(application, name, service, folders),
         listen: service.listen,
         sockets: BTreeMap::new(),
         calls: service.calls.clone(),
         database: service.database,
         probes: service.probes.clone(),
         drain_timeout: service.drain_timeout,
-        replacement: Replacement::StartFirst,
     }
 }
 
@@ -61,7 +43,6 @@ fn environment(
     name: &ServiceName,
     service: &Service,
     folders: &Folders,
-    ports: &InnerPorts,
 ) -> BTreeMap<String, String> {
     let mut env = service.env.clone();
     let data = folders.data(name.as_str());
@@ -75,30 +56,22 @@ fn environment(
     if service.database == Some(Database::Sqlite) {
         env.insert("DATABASE_URL".to_owned(), format!("sqlite://{}", data.join(format!("{name}.db")).display()));
     }
-    for callee in &service.calls {
-        if let Some(port) = ports.get(callee) {
-            env.insert(callee.url_variable(), format!("http://127.0.0.1:{port}"));
-        }
-    }
     env.entry("OTEL_SERVICE_NAME".to_owned()).or_insert_with(|| name.to_string());
     env.entry("OTEL_RESOURCE_ATTRIBUTES".to_owned())
         .or_insert_with(|| format!("service.namespace={}", application.name));
     env
 }
 
-/// What the gateway is started with; `None` when the application needs none.
+/// What the gateway is started with; `None` when the application needs none: nobody comes from outside, and nobody calls.
 #[must_use]
 pub fn gateway_launch(
     application: &Application,
     shoal: &Path,
     folders: &Folders,
     public: Option<SocketAddr>,
-    ports: &InnerPorts,
 ) -> Option<LaunchSettings> {
-    let mut sockets: BTreeMap<String, SocketAddr> =
-        ports.iter().map(|(service, port)| (inner_listener(service), (Ipv4Addr::LOCALHOST, *port).into())).collect();
-    sockets.extend(public.map(|address| (PUBLIC.to_owned(), address)));
-    if sockets.is_empty() {
+    let calls = called(application);
+    if public.is_none() && calls.is_empty() {
         return None;
     }
     let env = [("SHOAL_DISCOVERY", folders.discovery_socket()), ("SHOAL_DATA", folders.data("gateway"))];
@@ -106,13 +79,13 @@ pub fn gateway_launch(
         command: vec![shoal.display().to_string(), "__gateway".to_owned()],
         folder: folders.application.clone(),
         env: env.into_iter().map(|(name, path)| (name.to_owned(), path.display().to_string())).collect(),
-        listen: Listen::Fd,
-        sockets,
-        calls: called(application),
+        listen: if public.is_some() { Listen::Fd } else { Listen::None },
+        sockets: public.map(|address| (PUBLIC.to_owned(), address)).into_iter().collect(),
+        calls,
         database: None,
         probes: gateway_probes(),
-        drain_timeout: Duration::from_secs(30),
-        replacement: Replacement::StopFirst,
+        // A little more than it gives the requests under way.
+        drain_timeout: Duration::from_secs(35),
     })
 }
 
@@ -130,21 +103,17 @@ fn gateway_probes() -> Probes {
     }
 }
 
-/// Which requests the gateway's listeners take, and where they go.
+/// Which requests the gateway's listeners take, where they go, and how many each service takes.
 #[must_use]
-pub fn routing(application: &Application, ports: &InnerPorts) -> RoutingTable {
-    let mut listeners: BTreeMap<String, ListenerRoutes> = ports
-        .keys()
-        .map(|service| {
-            let route = Route { host: None, path: "/".to_owned(), service: service.clone(), limits: Limits::default() };
-            (inner_listener(service), ListenerRoutes { tls: None, routes: vec![route] })
-        })
-        .collect();
-    if let Some(gateway) = &application.gateway {
-        let routes = ListenerRoutes { tls: gateway.tls.clone(), routes: gateway.routes.clone() };
-        listeners.insert(PUBLIC.to_owned(), routes);
+pub fn routing(application: &Application) -> RoutingTable {
+    let public = application.gateway.as_ref().map(|gateway| {
+        (PUBLIC.to_owned(), ListenerRoutes { tls: gateway.tls.clone(), routes: gateway.routes.clone() })
+    });
+    let services = application.services.iter();
+    RoutingTable {
+        listeners: public.into_iter().collect(),
+        concurrency_max: services.map(|(name, service)| (name.clone(), service.concurrency_max)).collect(),
     }
-    RoutingTable { listeners }
 }
 
 /// The address a person types, such as `http://127.0.0.1:8080`.
@@ -183,34 +152,34 @@ mod tests {
         _folder: tempfile::TempDir,
         folders: Folders,
         application: Application,
-        ports: InnerPorts,
     }
 
     fn world(manifest: &str) -> World {
         let folder = tempfile::tempdir().unwrap();
         let application = shoal_manifest::parse(manifest, &folder.path().join("shoal.toml")).unwrap().application;
         let folders = Folders::of(folder.path(), Some(folder.path())).unwrap();
-        let ports = called(&application).into_iter().zip(20_001..).collect();
-        World { _folder: folder, folders, application, ports }
+        World { _folder: folder, folders, application }
     }
 
     impl World {
         fn launch(&self, name: &str) -> LaunchSettings {
             let name = name.parse().unwrap();
-            launch(&self.application, &name, &self.application.services[&name], &self.folders, &self.ports)
+            launch(&self.application, &name, &self.application.services[&name], &self.folders)
         }
 
         fn gateway(&self, public: Option<&str>) -> Option<LaunchSettings> {
             let public = public.map(|address| address.parse().unwrap());
-            gateway_launch(&self.application, Path::new("/bin/shoal"), &self.folders, public, &self.ports)
+            gateway_launch(&self.application, Path::new("/bin/shoal"), &self.folders, public)
         }
     }
 
     #[test]
     fn a_service_is_told_of_what_it_calls_and_of_nothing_else() {
         let world = world(MANIFEST);
-        let pages = world.launch("pages").env;
-        assert_eq!(pages["STOCK_ROOM_URL"], "http://127.0.0.1:20001");
+        let pages = world.launch("pages");
+        assert_eq!(pages.calls, BTreeSet::from(["stock-room".parse().unwrap()]));
+        let pages = pages.env;
+        assert!(!pages.contains_key("STOCK_ROOM_URL"), "each replica has an address of its own");
         assert_eq!(pages["SHOAL_CALLS"], "stock-room");
         assert_eq!(pages["SHOAL_SETTINGS"], r#"{"greeting":"hello"}"#);
         assert!(!pages.contains_key("DATABASE_URL"));
@@ -239,36 +208,33 @@ mod tests {
     }
 
     #[test]
-    fn the_gateway_has_one_socket_per_called_service_and_the_public_one() {
+    fn the_gateway_starts_before_the_one_it_replaces_ends() {
         let world = world(MANIFEST);
         let launch = world.gateway(Some("127.0.0.1:8080")).unwrap();
         let sockets: Vec<String> = launch.sockets.iter().map(|(name, address)| format!("{name} {address}")).collect();
-        assert_eq!(sockets, ["public 127.0.0.1:8080", "to-stock-room 127.0.0.1:20001"]);
-        assert_eq!((launch.listen, launch.replacement), (Listen::Fd, Replacement::StopFirst));
+        assert_eq!(sockets, ["public 127.0.0.1:8080"]);
+        assert_eq!(launch.listen, Listen::Fd);
         assert_eq!(launch.command, ["/bin/shoal", "__gateway"]);
-        assert_eq!(world.gateway(None).unwrap().sockets.len(), 1, "callers need it even without a public address");
+        let inner = world.gateway(None).unwrap();
+        assert!(inner.sockets.is_empty() && inner.listen == Listen::None, "callers need it even without an address");
     }
 
     #[test]
     fn an_application_that_nobody_calls_needs_no_gateway() {
         let world = world("[application]\nname = \"x\"\n[services.a]\nrun = { command = [\"true\"] }\n");
         assert_eq!(world.gateway(None), None);
-        assert!(routing(&world.application, &world.ports).listeners.is_empty());
+        assert!(routing(&world.application).listeners.is_empty());
         assert_eq!(public_url(&world.application, None), "");
     }
 
     #[test]
-    fn every_inner_listener_leads_to_its_own_service_alone() {
+    fn routes_are_those_of_the_manifest() {
         let world = world(MANIFEST);
-        let table = routing(&world.application, &world.ports);
-        let names: Vec<&str> = table.listeners.keys().map(String::as_str).collect();
-        assert_eq!(names, ["public", "to-stock-room"]);
-        let inner = &table.listeners["to-stock-room"].routes;
-        assert_eq!(
-            inner.iter().map(|route| (route.path.as_str(), route.service.as_str())).collect::<Vec<_>>(),
-            [("/", "stock-room")]
-        );
+        let table = routing(&world.application);
+        assert_eq!(table.listeners.keys().collect::<Vec<_>>(), ["public"]);
         assert_eq!(table.listeners["public"].routes[0].service.as_str(), "pages");
+        let names: Vec<&str> = table.concurrency_max.keys().map(ServiceName::as_str).collect();
+        assert_eq!(names, ["alone", "pages", "stock-room"]);
         assert_eq!(public_url(&world.application, Some("127.0.0.1:8080".parse().unwrap())), "http://127.0.0.1:8080");
     }
 }

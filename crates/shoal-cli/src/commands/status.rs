@@ -21,11 +21,11 @@ pub async fn run(at: &Where, json: bool) -> Result<(), Failure> {
 
 fn print(status: &StatusResponse) {
     let bold = anstyle::Style::new().bold();
-    let address = if status.address.is_empty() { "no gateway" } else { &status.address };
     crate::say!(
-        "{bold}{}{bold:#} {} · {address} · supervisor {} ({})",
+        "{bold}{}{bold:#} {} · {} · supervisor {} ({})",
         status.application,
         status.phase,
+        gateway(status),
         status.supervisor_pid,
         screen::bytes(status.supervisor_memory_bytes)
     );
@@ -53,6 +53,19 @@ fn print(status: &StatusResponse) {
     }
 }
 
+/// Where the gateway takes requests, and what is wrong when it does not.
+fn gateway(status: &StatusResponse) -> String {
+    if status.address.is_empty() {
+        return "no gateway".to_owned();
+    }
+    let Some(gateway) = status.services.iter().find(|service| service.name == "gateway" && service.ready == 0) else {
+        return status.address.clone();
+    };
+    // The newest: of an older one it matters only that it is not ready.
+    let phase = gateway.replicas.last().map_or("not running", |replica| replica.phase.as_str());
+    format!("{} (the gateway is {phase})", status.address)
+}
+
 fn table(services: &[ServiceStatus]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
@@ -73,4 +86,24 @@ fn table(services: &[ServiceStatus]) -> Table {
         ]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use shoal_server::api::ReplicaStatus;
+
+    #[test]
+    fn the_address_is_said_with_what_is_wrong_with_the_gateway() {
+        let replica = |phase: &str| ReplicaStatus { phase: phase.to_owned(), ..Default::default() };
+        let with = |ready, replicas: Vec<ReplicaStatus>| {
+            let service = ServiceStatus { name: "gateway".to_owned(), ready, replicas, ..Default::default() };
+            let address = "http://127.0.0.1:8080".to_owned();
+            gateway(&StatusResponse { address, services: vec![service], ..Default::default() })
+        };
+        assert_eq!(gateway(&StatusResponse::default()), "no gateway");
+        assert_eq!(with(1, vec![replica("terminating"), replica("ready")]), "http://127.0.0.1:8080");
+        assert!(with(0, vec![replica("terminating"), replica("starting")]).ends_with("(the gateway is starting)"));
+        assert!(with(0, Vec::new()).ends_with("(the gateway is not running)"));
+    }
 }

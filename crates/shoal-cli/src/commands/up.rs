@@ -119,7 +119,8 @@ fn announce(status: &StatusResponse) {
     let (all, ready) =
         services.fold((0, 0), |(all, ready), service| (all + 1, ready + usize::from(is_settled(service))));
     crate::say!("{bold}{}{bold:#}: {ready} of {all} services ready", status.application);
-    if !status.address.is_empty() {
+    let gateway = status.services.iter().find(|service| service.name == "gateway");
+    if !status.address.is_empty() && gateway.is_none_or(|gateway| gateway.ready > 0) {
         crate::say!("  open {bold}{}{bold:#}", status.address);
     }
 }

@@ -14,13 +14,15 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use shoal_discovery::publisher::PublisherSettings;
 use shoal_discovery::{DiscoveryServer, HolderName, ListenerRoutes, RoutingTable};
 use shoal_gateway::{Gateway, GatewaySettings};
-use shoal_model::{Address, Endpoint, Generation, Observation, RevisionId, Route, ServiceName, Tls};
+use shoal_model::{Address, Endpoint, Generation, Limits, Observation, RevisionId, Route, ServiceName, Tls};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -64,13 +66,15 @@ pub fn empty() -> AnyBody {
     Empty::new().map_err(|never| match never {}).boxed()
 }
 
+/// A route that holds requests for a moment only: what is refused is refused soon.
 pub fn route(host: Option<&str>, path: &str, service: &str) -> Route {
-    Route {
-        host: host.map(str::to_owned),
-        path: path.to_owned(),
-        service: name(service),
-        limits: shoal_model::Limits::default(),
-    }
+    let limits = Limits { hold_timeout: Duration::from_millis(200), ..Limits::default() };
+    Route { host: host.map(str::to_owned), path: path.to_owned(), service: name(service), limits }
+}
+
+/// One route to a service, with these limits.
+pub fn limited(service: &str, limits: Limits) -> Vec<Route> {
+    vec![Route { limits, ..route(None, "/", service) }]
 }
 
 pub async fn until(what: &str, mut reached: impl AsyncFnMut() -> bool) {
@@ -89,6 +93,7 @@ pub struct Stage {
     pub gateway: Option<Gateway>,
     pub address: SocketAddr,
     generations: BTreeMap<ServiceName, Generation>,
+    table: RoutingTable,
 }
 
 impl Stage {
@@ -102,7 +107,7 @@ impl Stage {
         let (publisher, observations) = publish_in(folder.path());
         let mut table = RoutingTable::default();
         table.listeners.insert("public".to_owned(), ListenerRoutes { tls, routes });
-        publisher.set_routing(table);
+        publisher.set_routing(table.clone());
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let mut settings =
@@ -119,11 +124,28 @@ impl Stage {
             gateway: Some(gateway),
             address,
             generations: BTreeMap::new(),
+            table,
         }
     }
 
     pub fn health(&self) -> PathBuf {
         self.folder.path().join("health.sock")
+    }
+
+    /// How many requests a replica of a service takes at once. Counts from the next endpoints on.
+    pub fn limit_concurrency(&mut self, service: &str, most: u32) {
+        self.table.concurrency_max.insert(name(service), most);
+        self.publisher.as_ref().unwrap().set_routing(self.table.clone());
+    }
+
+    /// How many requests the gateway has under way.
+    pub fn in_flight(&self) -> u64 {
+        self.publisher.as_ref().unwrap().edges().iter().map(|edge| edge.in_flight).sum()
+    }
+
+    /// How many requests have ended, well or not.
+    pub fn ended(&self) -> u64 {
+        self.publisher.as_ref().unwrap().edges().iter().map(|edge| edge.calls).sum()
     }
 
     /// Publishes a service's replicas, without waiting for anyone.
@@ -311,4 +333,41 @@ pub fn endpoint(replica: &str, address: SocketAddr) -> Endpoint {
         weight: 100,
         identity: None,
     }
+}
+
+/// A port that refuses connections.
+pub async fn closed() -> SocketAddr {
+    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+}
+
+/// Reads a request's head on each connection and then does as told: closes it, or answers with this text.
+pub async fn raw_replica(answer: Option<&'static str>) -> (SocketAddr, Arc<AtomicUsize>) {
+    breaking_replica(if answer.is_some() { 0 } else { usize::MAX }, answer.unwrap_or_default()).await
+}
+
+/// Reads a request's head on each connection; closes so many of them, and answers with this text on all that follow.
+pub async fn breaking_replica(broken: usize, answer: &'static str) -> (SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let heads = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&heads);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counting = Arc::clone(&counting);
+            tokio::spawn(async move {
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    match stream.read_u8().await {
+                        Ok(byte) => head.push(byte),
+                        Err(_) => return,
+                    }
+                }
+                if counting.fetch_add(1, Ordering::SeqCst) >= broken {
+                    let _ = stream.write_all(answer.as_bytes()).await;
+                }
+            });
+        }
+    });
+    (address, heads)
 }

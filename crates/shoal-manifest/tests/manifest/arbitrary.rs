@@ -103,6 +103,11 @@ fn piece() -> impl Strategy<Value = &'static str> {
         "listen = \"fd\"\n",
         "http = ",
         "period = ",
+        "[gateway.limits]\n",
+        "limits = ",
+        "timeout = ",
+        "requests-max = ",
+        "priority = ",
     ])
 }
 

@@ -3,7 +3,7 @@
 //! `BLESS=1 cargo test -p shoal-manifest` writes down what is said now. Read the difference before you keep it.
 
 use shoal_manifest::{Code, Diagnostics, parse};
-use shoal_model::{Application, Listen, ProbeCheck, Replicas, Service};
+use shoal_model::{Application, Limits, Listen, Priority, ProbeCheck, Replicas, Service};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,6 +97,28 @@ fn the_gateway_reaches_the_model() {
 }
 
 #[test]
+fn limits_are_a_routes_own_then_the_gateways_then_the_defaults() {
+    let routes = store().gateway.unwrap().routes;
+    let shared = Limits {
+        timeout: Duration::from_secs(20),
+        idle_timeout: Duration::from_secs(120),
+        hold_timeout: Duration::ZERO,
+        headers_max: 50,
+        header_bytes_max: 16 * 1024,
+        body_bytes_max: 1024 * 1024,
+        requests_max: 200,
+        priority: Priority::Low,
+    };
+    assert_eq!((&routes[0].limits, &routes[1].limits), (&shared, &shared));
+    let own = Limits { timeout: Duration::from_secs(5), body_bytes_max: 0, priority: Priority::High, ..shared };
+    assert_eq!(routes[2].limits, own);
+    let silent = "[application]\nname = \"a\"\n[gateway]\nlisten = \"127.0.0.1:0\"\n\
+                  routes = [{ path = \"/\", service = \"web\" }]\n[services.web]\nrun = { command = [\"./web\"] }\n";
+    let silent = parse(silent, Path::new("/a/shoal.toml")).unwrap().application;
+    assert_eq!(silent.gateway.unwrap().routes[0].limits, Limits::default());
+}
+
+#[test]
 fn calls_and_settings_reach_the_model() {
     let store = store();
     let storefront = service(&store, "storefront");
@@ -118,6 +140,7 @@ fn the_other_parts_of_services_reach_the_model() {
     assert_eq!(catalogue.contract.as_deref(), Some(contract));
     assert_eq!(catalogue.replicas, Replicas { min: 2, max: 8, target_concurrency: Some(40) });
     assert!(catalogue.database.is_some());
+    assert_eq!((catalogue.concurrency_max, service(&store, "notify").concurrency_max), (64, 1000));
     let notify = service(&store, "notify");
     assert_eq!(notify.drain_timeout, Duration::from_secs(120));
     assert_eq!(notify.env["LOG_LEVEL"], "info");

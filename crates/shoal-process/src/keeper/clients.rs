@@ -4,8 +4,9 @@
 
 use super::protocol::{self, Answer, LINE_MAX, Reply, Request, VERSION};
 use crate::record::Record;
+use shoal_discovery::descriptors;
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 
 /// The most who may be connected at a time.
@@ -97,6 +98,21 @@ impl Client {
             _ => self.open = false,
         }
         self.write();
+    }
+
+    /// Answers with copies of these sockets.
+    pub(crate) fn hand_out(&mut self, sockets: &[(String, OwnedFd)]) {
+        let names = sockets.iter().map(|(name, _)| name.clone()).collect();
+        let attached: Vec<BorrowedFd<'_>> = sockets.iter().map(|(_, socket)| socket.as_fd()).collect();
+        let line = match protocol::line(&Reply { version: VERSION, answer: Answer::Sockets { names } }) {
+            // They go with the first byte of the answer, so that nothing may wait before it.
+            Ok(line) if self.output.is_empty() => line,
+            _ => return self.refuse("read what was answered before, then ask again".to_owned()),
+        };
+        match descriptors::send(&self.stream, &line, &attached) {
+            Ok(sent) => self.output.extend_from_slice(line.get(sent..).unwrap_or_default()),
+            Err(error) => self.refuse(format!("the sockets could not be sent: {error}")),
+        }
     }
 
     /// Sends what waits, as far as it goes.

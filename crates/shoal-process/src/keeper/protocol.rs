@@ -1,20 +1,15 @@
 //! What a keeper is told and answers: one JSON object a line, each with a version.
 //!
 //! The supervisor's first line goes over the keeper's standard input and is the launch, with descriptors attached: the
-//! lock, then the listening sockets. Everyone later connects to the keeper's own socket.
+//! lock, the listening sockets to pass, then those to keep. Everyone later connects to the keeper's own socket.
 
 use crate::record::Record;
-use rustix::io::Errno;
-use rustix::net::{
-    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags,
-    recvmsg, sendmsg,
-};
 use serde::{Deserialize, Serialize};
-use shoal_model::{Address, Probes, ReplicaName, RevisionId, Signal};
-use std::collections::BTreeMap;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use shoal_discovery::descriptors;
+use shoal_model::{Address, Probes, ReplicaName, RevisionId, ServiceName, Signal};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,8 +22,9 @@ pub(crate) const LAUNCH_MAX: usize = 4 * 1024 * 1024;
 /// The longest of all other lines, in bytes.
 pub(crate) const LINE_MAX: usize = 256 * 1024;
 
-/// The most sockets that are passed to one program; the kernel's limit for one message is 253 descriptors.
+/// The most sockets of one replica: with the lock, all travel at once.
 pub(crate) const SOCKETS_MAX: usize = 200;
+const _: () = assert!(SOCKETS_MAX < descriptors::DESCRIPTORS_MAX);
 
 /// A line to a keeper.
 #[derive(Debug, Serialize, Deserialize)]
@@ -57,6 +53,8 @@ pub(crate) enum Ask {
         /// The action that wants it; a repeated one does nothing.
         action: u64,
     },
+    /// Hand out copies of the listening sockets that are kept: see [`shoal_discovery::kept`].
+    Sockets,
     /// Kill the program with everything it started.
     Stop,
     /// The end was taken note of: do not stay to write it down.
@@ -82,6 +80,11 @@ pub(crate) enum Answer {
         /// As it is, or will be, on disk.
         record: Box<Record>,
     },
+    /// The sockets that are attached, in their order.
+    Sockets {
+        /// Their names: the service called there, or the name under which the program got it.
+        names: Vec<String>,
+    },
     /// It was done.
     Done,
     /// It was not done.
@@ -104,6 +107,13 @@ pub(crate) struct Launch {
     pub(crate) env: BTreeMap<String, String>,
     /// The names of the sockets, in the order in which their descriptors follow the lock's.
     pub(crate) sockets: Vec<String>,
+    /// Whether those have fixed addresses: the keeper keeps copies, also after the program ended by itself, for whoever
+    /// serves there next.
+    #[serde(default)]
+    pub(crate) is_fixed: bool,
+    /// The services that are called at sockets which the keeper keeps; their descriptors follow.
+    #[serde(default)]
+    pub(crate) calls: BTreeSet<ServiceName>,
     pub(crate) address: Option<Address>,
     /// The keeper's own socket.
     pub(crate) socket: PathBuf,
@@ -127,20 +137,10 @@ pub(crate) fn line(message: &impl Serialize) -> io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Sends as much of `bytes` as fits, with descriptors attached to the first of them; the number of bytes sent.
-pub(crate) fn send_with(socket: BorrowedFd<'_>, bytes: &[u8], descriptors: &[BorrowedFd<'_>]) -> io::Result<usize> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX + 1))];
-    let mut attached = SendAncillaryBuffer::new(&mut space);
-    if !attached.push(SendAncillaryMessage::ScmRights(descriptors)) {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "too many sockets for one program"));
-    }
-    Ok(sendmsg(socket, &[IoSlice::new(bytes)], &mut attached, SendFlags::NOSIGNAL)?)
-}
-
 /// The first line to a keeper.
 pub(crate) struct FirstLine {
     pub(crate) launch: Launch,
-    /// What was attached: the lock, then the sockets.
+    /// What was attached: the lock, the sockets to pass, those to keep.
     pub(crate) descriptors: Vec<OwnedFd>,
     /// What came after the line already.
     pub(crate) rest: Vec<u8>,
@@ -151,19 +151,7 @@ pub(crate) fn receive_launch(socket: &impl AsFd) -> io::Result<FirstLine> {
     let (mut text, mut descriptors) = (Vec::new(), Vec::new());
     let mut buffer = vec![0; 64 * 1024];
     let end = loop {
-        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(SOCKETS_MAX + 1))];
-        let mut attached = RecvAncillaryBuffer::new(&mut space);
-        let received =
-            match recvmsg(socket, &mut [IoSliceMut::new(&mut buffer)], &mut attached, RecvFlags::CMSG_CLOEXEC) {
-                Ok(received) => received.bytes,
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            };
-        for message in attached.drain() {
-            if let RecvAncillaryMessage::ScmRights(rights) = message {
-                descriptors.extend(rights);
-            }
-        }
+        let received = descriptors::receive(socket, &mut buffer, &mut descriptors)?;
         if received == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }

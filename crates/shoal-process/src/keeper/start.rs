@@ -1,7 +1,7 @@
 //! From a launch to a running program, in the order that survives a crash at any point: socket, log, a child that waits,
 //! its record on disk, and only then the program.
 //!
-//! Never: lets the program run before its record is durable.
+//! Never: lets the program run before its record is in place.
 
 use super::children::Children;
 use super::log_writer::{FILE_MAX, LogWriter};
@@ -33,6 +33,8 @@ pub(crate) struct Started {
     pub(crate) err: OwnedFd,
     pub(crate) children: Children,
     pub(crate) drain_timeout: Duration,
+    /// By name: the sockets that it is called at, or that others will serve on after it.
+    pub(crate) kept: Vec<(String, OwnedFd)>,
     /// Held as long as the keeper lives; that it is free proves the keeper dead.
     pub(crate) lock: OwnedFd,
 }
@@ -78,6 +80,8 @@ fn new_record(launch: &Launch) -> io::Result<Record> {
         keeper,
         program: None,
         address: launch.address.clone(),
+        calls: launch.calls.clone(),
+        is_fixed: launch.is_fixed,
         log: launch.log.clone(),
         health: launch.health.clone(),
         probes: launch.probes.clone(),
@@ -88,10 +92,13 @@ fn new_record(launch: &Launch) -> io::Result<Record> {
 fn run(launch: Launch, descriptors: Vec<OwnedFd>, record: &mut Record) -> Result<Started, String> {
     let mut descriptors = descriptors.into_iter();
     let lock = descriptors.next().ok_or("the supervisor passed no lock")?;
-    let sockets: Vec<OwnedFd> = descriptors.collect();
-    if sockets.len() != launch.sockets.len() {
-        return Err(format!("the supervisor named {} sockets and passed {}", launch.sockets.len(), sockets.len()));
+    let mut sockets: Vec<OwnedFd> = descriptors.collect();
+    let named = launch.sockets.len() + launch.calls.len();
+    if sockets.len() != named {
+        return Err(format!("the supervisor named {named} sockets and passed {}", sockets.len()));
     }
+    let calls = sockets.split_off(launch.sockets.len());
+    let mut kept: Vec<_> = launch.calls.iter().map(ToString::to_string).zip(calls).collect();
     // Only the holder of the lock comes here, so that a socket that is there is a dead keeper's.
     let _ = fs::remove_file(&launch.socket);
     let listener = UnixListener::bind(&launch.socket)
@@ -107,8 +114,12 @@ fn run(launch: Launch, descriptors: Vec<OwnedFd>, record: &mut Record) -> Result
     }
     let (control, controlled) = UnixStream::pair().map_err(machine)?;
     let pid = spawn(&launch, &sockets, controlled, out_writer.into(), err_writer.into()).map_err(machine)?;
-    // From here on the program alone holds its sockets: when it dies, they refuse connections at once.
-    drop(sockets);
+    if launch.is_fixed {
+        kept.extend(launch.sockets.iter().cloned().zip(sockets));
+    } else {
+        // From here on the program alone holds its sockets: when it dies, they refuse connections at once.
+        drop(sockets);
+    }
 
     if let Err(why) = release(&launch, pid, record, control) {
         // The child has ended, or waits and has not become the program: nothing of the service has run.
@@ -126,6 +137,7 @@ fn run(launch: Launch, descriptors: Vec<OwnedFd>, record: &mut Record) -> Result
         err: err.into(),
         children: Children::new(pid),
         drain_timeout: launch.drain_timeout,
+        kept,
         lock,
     })
 }

@@ -59,6 +59,8 @@ enum Phase {
         until: Instant,
         told: bool,
     },
+    /// The program ended by itself, and others are to serve on its sockets: they are kept until somebody has them.
+    Keeping,
     /// All is done.
     Over,
 }
@@ -86,6 +88,7 @@ pub(crate) struct Watch {
     forgotten: bool,
     actions: BTreeSet<u64>,
     drain_timeout: Duration,
+    kept: Vec<(String, OwnedFd)>,
     buffer: Vec<u8>,
     _lock: OwnedFd,
 }
@@ -112,6 +115,7 @@ impl Watch {
             forgotten: false,
             actions: BTreeSet::new(),
             drain_timeout: started.drain_timeout,
+            kept: started.kept,
             buffer: vec![0; 16 * 1024],
             _lock: started.lock,
         }
@@ -161,7 +165,7 @@ impl Watch {
 
     fn patience(&self) -> Option<Duration> {
         let until = match &self.phase {
-            Phase::Running => return None,
+            Phase::Running | Phase::Keeping => return None,
             Phase::Finishing { until } | Phase::Draining { until } => *until,
             Phase::Killing { until } => (*until).min(Instant::now() + KILL_PERIOD),
             Phase::Recording { next, .. } => *next,
@@ -245,6 +249,12 @@ impl Watch {
                     self.terminate();
                 }
             }
+            Ask::Sockets => {
+                if let Some(client) = self.clients.get_mut(index) {
+                    client.hand_out(&self.kept);
+                }
+                return;
+            }
             Ask::Stop => self.stop(),
             Ask::Forget => self.forgotten = true,
         }
@@ -304,6 +314,12 @@ impl Watch {
         if let Phase::Recording { next, until, told } = self.phase {
             self.record(now, next, until, told);
         }
+        let is_released = self.forgotten || self.terminated || self.stopped;
+        if matches!(self.phase, Phase::Over) && self.record.is_fixed && !is_released {
+            self.phase = Phase::Keeping;
+        } else if matches!(self.phase, Phase::Keeping) && is_released {
+            self.phase = Phase::Over;
+        }
     }
 
     /// Does something to what the program left behind.
@@ -325,6 +341,10 @@ impl Watch {
 
     /// The replica has ended: from here on everyone who asks is told so.
     fn end(&mut self) {
+        if !self.record.is_fixed {
+            // Nobody is there to call any more.
+            self.kept.clear();
+        }
         let exit = self.children.exit().cloned().unwrap_or(shoal_model::Exit::KeeperDied);
         self.record.ended = Some(Ended { exit, at: clock::now() });
     }

@@ -13,7 +13,7 @@ fn prober(address: Option<SocketAddr>) -> (Prober, mpsc::Receiver<Observation>) 
     let (observations, receiver) = mpsc::channel(64);
     let target =
         Target { replica: "web-1".parse().unwrap(), address: address.map(Address::Tcp), health: "/nowhere/h".into() };
-    (Prober { target, reporter: Reporter::new(observations) }, receiver)
+    (Prober { target, reporter: Reporter::new(observations), health: Mutex::new(None) }, receiver)
 }
 
 async fn server(answer: &'static str) -> SocketAddr {
@@ -95,5 +95,51 @@ async fn a_start_is_asked_often_and_its_failures_reported_once_per_period() {
             break;
         }
     }
-    asking.await.unwrap();
+    asking.await.unwrap().map(drop).unwrap();
+}
+
+#[tokio::test]
+async fn a_replica_says_by_itself_that_it_is_ready() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("h.sock");
+    let (observations, mut receiver) = mpsc::channel(64);
+    let target = Target { replica: "web-1".parse().unwrap(), address: None, health: socket.clone() };
+    let check = ProbeCheck::Sdk { hang_after: Duration::from_secs(3600) };
+    // Asked again within this test by no question.
+    let probe =
+        ProbeSettings { period: Duration::from_secs(3600), timeout: Duration::from_secs(20), ..settings(check) };
+    let probes = Probes { startup: probe.clone(), readiness: probe.clone(), liveness: probe };
+    let asking = tokio::spawn(run(target, probes, Reporter::new(observations)));
+    // It starts a while after it is first asked.
+    tokio::task::yield_now().await;
+    let health = shoal_discovery::Health::serve(socket.clone()).unwrap();
+    let mut next = async || match receiver.recv().await {
+        Some(Observation::ProbeFinished { kind, outcome, .. }) => (kind, outcome == ProbeOutcome::Passed),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(next().await, (ProbeKind::Startup, true));
+    assert_eq!(next().await, (ProbeKind::Readiness, false));
+    health.set_ready(true);
+    assert_eq!(next().await, (ProbeKind::Readiness, true));
+    health.set_ready(false);
+    assert_eq!(next().await, (ProbeKind::Readiness, false));
+    asking.abort();
+}
+
+#[tokio::test]
+async fn a_health_socket_is_asked_over_one_connection_and_again_after_it_broke() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("h.sock");
+    let (mut prober, _receiver) = prober(None);
+    prober.target.health = socket.clone();
+    let sdk = settings(ProbeCheck::Sdk { hang_after: Duration::from_secs(10) });
+    assert!(prober.ask(&sdk).await.is_err());
+    let health = shoal_discovery::Health::serve(socket.clone()).unwrap();
+    for _ in 0..3 {
+        assert!(prober.ask(&sdk).await.is_ok());
+    }
+    drop(health);
+    assert!(prober.ask(&sdk).await.is_err());
+    let _health = shoal_discovery::Health::serve(socket).unwrap();
+    assert!(prober.ask(&sdk).await.is_ok());
 }

@@ -5,6 +5,7 @@
 mod adoption;
 mod ending;
 mod environment;
+mod kept;
 mod logging;
 mod stage;
 mod starting;

@@ -2,7 +2,7 @@
 
 use shoal_model::{
     Action, ActionId, ActionKind, Address, Exit, LaunchSettings, Listen, Observation, ProbeCheck, ProbeKind,
-    ProbeOutcome, ProbeSettings, Probes, Replacement, ReplicaLife, ReplicaName, Revision, RevisionId, Signal,
+    ProbeOutcome, ProbeSettings, Probes, ReplicaLife, ReplicaName, Revision, RevisionId, Signal,
 };
 use shoal_process::{ProcessRuntime, ProcessSettings};
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +53,6 @@ pub fn revision_probed(command: &[&str], check: ProbeCheck) -> Revision {
             database: None,
             probes,
             drain_timeout: Duration::from_secs(20),
-            replacement: Replacement::StartFirst,
         },
     }
 }

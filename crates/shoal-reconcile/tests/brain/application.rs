@@ -1,8 +1,8 @@
 //! Small applications to test with.
 
 use shoal_model::{
-    Address, LaunchSettings, Listen, ProbeCheck, ProbeSettings, Probes, Replacement, ReplicaIdentity, ReplicaName,
-    Revision, RevisionId, ServiceName,
+    Address, LaunchSettings, Listen, ProbeCheck, ProbeSettings, Probes, ReplicaIdentity, ReplicaName, Revision,
+    RevisionId, ServiceName,
 };
 use shoal_reconcile::ServiceTarget;
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +37,6 @@ pub fn revision(name: &str, id: &str) -> Revision {
             database: None,
             probes: Probes { startup: probe(50, 100), readiness: probe(1, 1000), liveness: probe(3, 1000) },
             drain_timeout: Duration::from_secs(10),
-            replacement: Replacement::StartFirst,
         },
     }
 }

@@ -1,15 +1,14 @@
 //! What commands accept, and the sentences with which they refuse.
 
 use crate::application::{service, target};
-use shoal_model::{Millis, Replacement};
+use shoal_model::Millis;
 use shoal_reconcile::State;
 
 const NOW: Millis = Millis(1_000);
 
 fn state() -> State {
     let mut state = State::new();
-    let mut gateway = target("gateway", "a", 1);
-    gateway.revision.launch.replacement = Replacement::StopFirst;
+    let gateway = target("gateway", "a", 1);
     let mut basket = target("basket", "a", 2);
     basket.replicas_max = 8;
     let services = [("basket", basket), ("catalogue", target("catalogue", "a", 2)), ("gateway", gateway)];
@@ -40,7 +39,7 @@ fn refusals_say_what_to_do() {
         refusal("catalogue", 100_000),
         "100000 replicas of `catalogue` are too many: one machine runs 0 to 1000 of a service"
     );
-    assert_eq!(refusal("gateway", 2), "`gateway` owns a fixed address, so it always runs once and cannot be scaled");
+    assert_eq!(refusal("gateway", 2), "the gateway always runs once, and cannot be scaled");
     let text = State::new().restart(&service("basket"), NOW).unwrap_err().to_string();
     assert_eq!(text, "there is no service `basket`: the application has none yet");
 }

@@ -4,6 +4,7 @@
 
 mod application;
 mod commands;
+mod resume;
 mod scale;
 mod scenarios;
 mod simulation;

@@ -3,9 +3,10 @@
 //!
 //! | what happens | |
 //! |---|---|
-//! | `up catalogue=2 basket=1@b after=catalogue calls=catalogue` | the target; options follow their service: `@b` the revision, `after=`, `calls=`, `max=`, `stop-first`, `worker` |
+//! | `up catalogue=2 basket=1@b after=catalogue calls=catalogue` | the target; options follow their service: `@b` the revision, `after=`, `calls=`, `max=`, `worker` |
 //! | `scale basket 3`, `restart basket`, `restart all`, `down` | commands |
 //! | `run basket-1`, `ready basket-1`, `unready basket-1 why`, `slow basket-1 why`, `hang basket-1 why` | its process runs; it is ready; readiness, startup or liveness fails |
+//! | `leave basket-1` | somebody else told its program to end, and it says so |
 //! | `exit basket-1 code 1`, `exit basket-1 signal 9` | it ended |
 //! | `ack basket` | everyone has its latest routes |
 //! | `tick 3s` | time passes; the brain is woken when it asked to be |
@@ -16,11 +17,10 @@
 use crate::application::{address, identity, replica, service, target};
 use crate::world::told;
 use shoal_model::{
-    Exit, Listen, Millis, Observation, ProbeKind, ProbeOutcome, Replacement, ReplicaLife, ReplicaName, RevisionId,
-    ServiceName,
+    Exit, Listen, Millis, Observation, ProbeKind, ProbeOutcome, ReplicaLife, ReplicaName, RevisionId, ServiceName,
 };
 use shoal_reconcile::invariants::Invariants;
-use shoal_reconcile::{Phase, Reason, ServiceTarget, State, step};
+use shoal_reconcile::{Phase, Reason, ReasonKind, ServiceTarget, State, step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::path::Path;
@@ -164,6 +164,7 @@ impl Scene {
             "unready" => vec![failed(ProbeKind::Readiness)],
             "slow" => vec![running, failed(ProbeKind::Startup)],
             "hang" => vec![failed(ProbeKind::Liveness)],
+            "leave" => vec![Observation::ReplicaLeaving { replica: name.clone() }],
             "exit" => {
                 let number: i32 = words.get(3)?.parse().ok()?;
                 let exit = match *words.get(2)? {
@@ -262,7 +263,8 @@ impl Scene {
         }
         for reason in self.state.reasons(self.now) {
             let subject = reason.replica.as_ref().map_or_else(|| reason.service.to_string(), ToString::to_string);
-            writeln!(self.told, "  | why: {subject} {}", reason.text).ok()?;
+            let mark = if reason.kind == ReasonKind::Blocked { "blocked" } else { "why" };
+            writeln!(self.told, "  | {mark}: {subject} {}", reason.text).ok()?;
             for line in reason.log {
                 writeln!(self.told, "  |      log: {line}").ok()?;
             }
@@ -286,7 +288,6 @@ fn targets(words: &[&str]) -> Option<BTreeMap<ServiceName, ServiceTarget>> {
             ("after", Some(target)) => target.after = names(value),
             ("calls", Some(target)) => target.revision.launch.calls = names(value),
             ("max", Some(target)) => target.replicas_max = value.parse().ok()?,
-            ("stop-first", Some(target)) => target.revision.launch.replacement = Replacement::StopFirst,
             ("worker", Some(target)) => target.revision.launch.listen = Listen::None,
             _ => {
                 services.extend(current.take().map(|target| (target.revision.service.clone(), target)));

@@ -3,7 +3,7 @@
 use crate::application::{revision, service, target};
 use crate::world::World;
 use proptest::prelude::*;
-use shoal_model::{Replacement, ReplicaName, ServiceName};
+use shoal_model::{ReplicaName, ServiceName};
 use shoal_reconcile::ServiceTarget;
 use std::collections::BTreeMap;
 
@@ -27,7 +27,6 @@ fn application(random: u64) -> BTreeMap<ServiceName, ServiceTarget> {
     }
     let mut gateway = target("gateway", ids[digit(6, 2) as usize], 1);
     gateway.revision = revision("gateway", ids[digit(6, 2) as usize]);
-    gateway.revision.launch.replacement = Replacement::StopFirst;
     services.insert(ServiceName::gateway(), gateway);
     services
 }

@@ -39,6 +39,8 @@ struct Process {
     ends_at: Option<u64>,
     hangs_from: Option<u64>,
     heeds_signal: bool,
+    // Somebody else told it to end, and it says so.
+    leaving: bool,
     exit: Option<Exit>,
 }
 
@@ -196,6 +198,11 @@ impl World {
                 if self.random.chance(5) {
                     process.hangs_from = Some(now);
                 }
+                // Some then take longer than they may.
+                if self.random.chance(10) {
+                    process.leaving = true;
+                    process.ends_at = self.random.chance(800).then(|| now + self.random.below(3_000));
+                }
             }
         }
     }
@@ -215,6 +222,9 @@ impl World {
 
     fn observations(&mut self) -> Vec<Observation> {
         let mut observations = self.lives();
+        // Perhaps heard only after its end.
+        let leaving = self.processes.iter().filter(|(_, process)| process.leaving);
+        observations.extend(leaving.map(|(name, _)| Observation::ReplicaLeaving { replica: name.clone() }));
         for (name, process) in self.processes.iter().filter(|(_, process)| process.exit.is_none()) {
             let hangs = process.hangs_from.is_some_and(|at| at <= self.now);
             let ready = process.ready_at.is_some_and(|at| at <= self.now) && !hangs;
@@ -299,6 +309,7 @@ impl World {
             ends_at: None,
             hangs_from: None,
             heeds_signal: true,
+            leaving: false,
             exit: None,
         };
         if self.faults {

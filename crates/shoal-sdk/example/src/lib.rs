@@ -14,7 +14,7 @@ pub mod calls {
 
 use contracts::example::greeter::v1::{
     EchoRequest, EchoResponse, FailRequest, FailResponse, GreetRequest, GreetResponse, Greeter, GreeterServer,
-    Shortage, WaitRequest, WaitResponse,
+    PonderRequest, PonderResponse, Shortage, WaitRequest, WaitResponse,
 };
 use contracts::example::types::v1::Amount;
 use serde::Deserialize;
@@ -104,6 +104,14 @@ impl Greeter for Plain {
         Ok(WaitResponse::default())
     }
 
+    async fn ponder(&self, _call: &Call, request: PonderRequest) -> Result<PonderResponse, Error> {
+        let wait =
+            u64::try_from(request.milliseconds).map_err(|_| Error::invalid_argument("nobody ponders backwards"))?;
+        let length = usize::try_from(request.bytes).unwrap_or(0).min(32 * 1024 * 1024);
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        Ok(PonderResponse { replica: self.replica.clone(), thoughts: vec![7; length], ..Default::default() })
+    }
+
     #[allow(clippy::panic)] // As asked.
     async fn fail(&self, _call: &Call, request: FailRequest) -> Result<FailResponse, Error> {
         match request.how.as_str() {
@@ -143,6 +151,10 @@ impl Greeter for Relay {
 
     async fn wait(&self, call: &Call, request: WaitRequest) -> Result<WaitResponse, Error> {
         self.to.wait(call, request).await
+    }
+
+    async fn ponder(&self, call: &Call, request: PonderRequest) -> Result<PonderResponse, Error> {
+        self.to.ponder(call, request).await
     }
 
     async fn fail(&self, call: &Call, request: FailRequest) -> Result<FailResponse, Error> {

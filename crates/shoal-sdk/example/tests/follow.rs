@@ -83,6 +83,13 @@ impl Followed {
         let request = contract::GreetRequest { name: "x".to_owned(), ..Default::default() };
         self.greeter.greet(&Call::new(), request).await.map(|response| response.text)
     }
+
+    /// As above, by a caller who does not wait for long.
+    async fn hasty_greeting(&self) -> Result<String, shoal_sdk::Error> {
+        let request = contract::GreetRequest { name: "x".to_owned(), ..Default::default() };
+        let call = Call::new().with_timeout(Duration::from_millis(100));
+        self.greeter.greet(&call, request).await.map(|response| response.text)
+    }
 }
 
 #[tokio::test]
@@ -110,7 +117,7 @@ async fn endpoints_are_followed_and_acknowledged() {
 
     followed.publish(3, &[]);
     followed.acknowledged(3).await;
-    let error = followed.greeting().await.unwrap_err();
+    let error = followed.hasty_greeting().await.unwrap_err();
     assert_eq!((error.code, error.message.as_str()), (Code::Unavailable, "no replica of `greeter` is ready"));
     second.stop().await;
 }
@@ -134,7 +141,7 @@ async fn requests_are_spread_and_a_dead_replica_is_gone_around() {
         assert_eq!(followed.greeting().await.unwrap(), "second, x!");
     }
     second.stop().await;
-    let error = followed.greeting().await.unwrap_err();
+    let error = followed.hasty_greeting().await.unwrap_err();
     assert_eq!(error.code, Code::Unavailable);
     assert!(error.message.contains("`greeter` can be reached"), "{error}");
 }

@@ -5,6 +5,8 @@ mod running;
 
 use running::{http1, rest, send};
 use rustix::process::{Pid, Signal, kill_process};
+use shoal_discovery::DiscoveryServer;
+use shoal_model::Observation;
 use std::ffi::OsString;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
@@ -99,6 +101,31 @@ async fn a_passed_socket_is_served_and_gone_with_the_process() {
     assert!(log.contains("the clock stops") && log.contains("stopped"), "{log}");
     assert!(std::net::TcpStream::connect(address).is_err(), "somebody still listens");
     assert!(!folder.path().join("h.sock").exists(), "the health socket was left behind");
+    assert!(!folder.path().join("h.sock.calls").exists(), "the socket for frames was left behind");
+}
+
+#[tokio::test]
+async fn the_supervisor_hears_of_a_signal_that_was_not_its_own() {
+    let folder = folder();
+    let (sender, mut observations) = tokio::sync::mpsc::channel(100);
+    let socket = folder.path().join("d.sock");
+    let _server = DiscoveryServer::start(tokio::net::UnixListener::bind(&socket).unwrap(), sender);
+    let (process, _) = start_passed(folder.path(), |command| {
+        command.env("SHOAL_DISCOVERY", &socket);
+    });
+    ready(folder.path()).await;
+    process.signal(Signal::TERM);
+    let heard = async {
+        while let Some(observation) = observations.recv().await {
+            if let Observation::ReplicaLeaving { replica } = observation {
+                return replica;
+            }
+        }
+        panic!("the publisher is gone");
+    };
+    let replica = tokio::time::timeout(PATIENCE, heard).await.expect("never heard");
+    assert_eq!(replica.to_string(), "greeter-7");
+    assert!(process.output().status.success());
 }
 
 #[tokio::test]
@@ -121,6 +148,26 @@ async fn what_is_in_flight_is_finished() {
     // A connection that is kept alive is closed, not cut off.
     let idle = rest(idle).await;
     assert!(idle.starts_with("HTTP/1.1 200"), "{idle}");
+    assert!(process.output().status.success());
+}
+
+#[tokio::test]
+async fn what_waits_in_the_kernel_at_the_signal_is_answered() {
+    let folder = folder();
+    let (process, address) = start_passed(folder.path(), |_| {});
+    ready(folder.path()).await;
+    // It does nothing for a while: the kernel accepts the connections, and takes what is sent.
+    process.signal(Signal::STOP);
+    let mut waiting = Vec::new();
+    for _ in 0..20 {
+        waiting.push(send(address, "GET", "/", &[], "").await);
+    }
+    process.signal(Signal::TERM);
+    process.signal(Signal::CONT);
+    for stream in waiting {
+        let response = rest(stream).await;
+        assert!(response.starts_with("HTTP/1.1 200"), "{response}");
+    }
     assert!(process.output().status.success());
 }
 
@@ -248,8 +295,7 @@ fn the_executable_tells_what_it_serves_and_calls() {
     assert_eq!(contracts[0].header, r#"{"package":"example.greeter.v1","services":["Greeter"]}"#);
     let calls = shoal_build::read_records(&section(&file, ".shoal.calls")).unwrap();
     assert_eq!(calls.len(), 1);
-    let expected =
-        r#"{"service":"example.greeter.v1.Greeter","callee":"greeter","methods":["Greet","Wait","Fail","Echo"]}"#;
+    let expected = r#"{"service":"example.greeter.v1.Greeter","callee":"greeter","methods":["Greet","Wait","Ponder","Fail","Echo"]}"#;
     assert_eq!(calls[0].header, expected);
     for record in contracts.iter().chain(&calls) {
         assert!(!record.descriptors.is_empty());

@@ -1,4 +1,4 @@
-//! Calls over real sockets, and in process: both must look the same to a caller.
+//! Calls over real sockets, by both transports, and in process: all must look the same to a caller.
 #![allow(clippy::unwrap_used, clippy::panic)] // Tests; what fails here is meant to.
 
 mod running;
@@ -29,20 +29,18 @@ fn wait_request(milliseconds: i64) -> contract::WaitRequest {
     contract::WaitRequest { milliseconds, ..Default::default() }
 }
 
-/// The same greeter, over the wire and in process.
-async fn both_ways() -> (Running, [Arc<dyn calls::Greeter>; 2]) {
+/// The same greeter, in process, over HTTP/2 and over frames.
+async fn all_ways() -> (Running, [Arc<dyn calls::Greeter>; 3]) {
     let running = Running::start().await;
-    let folder = running.folder.path();
-    let wire = Environment::for_tests(folder).with_callee("greeter", running.address).unwrap();
     let plain = Plain { greeting: "Hello".to_owned(), replica: "tests".to_owned() };
-    let within = Environment::for_tests(folder).provide(Arc::new(plain) as Arc<dyn contract::Greeter>);
-    let greeters = [calls::greeter(&wire).unwrap(), calls::greeter(&within).unwrap()];
+    let within = Environment::for_tests(running.folder.path()).provide(Arc::new(plain) as Arc<dyn contract::Greeter>);
+    let greeters = [calls::greeter(&within).unwrap(), running.over_http2(), running.over_frames().await];
     (running, greeters)
 }
 
 #[tokio::test]
-async fn answers_are_equal_over_the_wire_and_in_process() {
-    let (running, greeters) = both_ways().await;
+async fn answers_are_equal_all_ways() {
+    let (running, greeters) = all_ways().await;
     for greeter in &greeters {
         let response = greeter.greet(&Call::new(), greet_request()).await.unwrap();
         assert_eq!(response.text, "Hello, Ada ☃!");
@@ -54,26 +52,29 @@ async fn answers_are_equal_over_the_wire_and_in_process() {
 }
 
 #[tokio::test]
-async fn errors_are_equal_over_the_wire_and_in_process() {
-    let (running, greeters) = both_ways().await;
+async fn errors_are_equal_all_ways() {
+    let (running, greeters) = all_ways().await;
     for how in ["not_found", "aborted", "internal", "panic", "nonsense"] {
         let mut errors = Vec::new();
         for greeter in &greeters {
             errors.push(greeter.fail(&Call::new(), fail_request(how)).await.unwrap_err());
         }
-        assert_eq!(errors[0], errors[1], "{how}");
+        assert_eq!(errors[0], errors[1], "{how}, over HTTP/2");
+        assert_eq!(errors[0], errors[2], "{how}, over frames");
     }
-    let error = greeters[0].fail(&Call::new(), fail_request("aborted")).await.unwrap_err();
-    assert_eq!((error.code, error.message.as_str()), (Code::Aborted, "some are missing"));
-    let shortage: contract::Shortage = error.detail().unwrap();
-    assert_eq!((shortage.missing.count, shortage.missing.unit.as_str()), (3, "mugs"));
-    assert_eq!(error.detail::<Amount>(), None);
+    for greeter in &greeters {
+        let error = greeter.fail(&Call::new(), fail_request("aborted")).await.unwrap_err();
+        assert_eq!((error.code, error.message.as_str()), (Code::Aborted, "some are missing"));
+        let shortage: contract::Shortage = error.detail().unwrap();
+        assert_eq!((shortage.missing.count, shortage.missing.unit.as_str()), (3, "mugs"));
+        assert_eq!(error.detail::<Amount>(), None);
+    }
     running.stop().await;
 }
 
 #[tokio::test]
-async fn deadlines_are_equal_over_the_wire_and_in_process() {
-    let (running, greeters) = both_ways().await;
+async fn deadlines_are_equal_all_ways() {
+    let (running, greeters) = all_ways().await;
     for greeter in &greeters {
         let started = Instant::now();
         let call = Call::new().with_timeout(Duration::from_millis(50));
@@ -91,7 +92,7 @@ async fn deadlines_are_equal_over_the_wire_and_in_process() {
 
 #[tokio::test]
 async fn the_call_travels() {
-    let (running, greeters) = both_ways().await;
+    let (running, greeters) = all_ways().await;
     for greeter in &greeters {
         let call = Call::new().with_timeout(Duration::from_secs(5));
         let response = greeter.echo(&call, contract::EchoRequest::default()).await.unwrap();
@@ -157,24 +158,50 @@ async fn pages_and_methods_share_the_port() {
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_is_refused() {
-    let (running, [wire, _]) = both_ways().await;
-    let mut request = greet_request();
-    request.name = "x".repeat(5 * 1024 * 1024);
-    let error = wire.greet(&Call::new(), request).await.unwrap_err();
-    assert_eq!(error.code, Code::ResourceExhausted, "{error}");
-    wire.greet(&Call::new(), greet_request()).await.unwrap();
+async fn messages_that_are_too_large_are_refused_and_large_ones_pass() {
+    let (running, [_, http2, frames]) = all_ways().await;
+    for greeter in [http2, frames] {
+        let mut request = greet_request();
+        request.name = "x".repeat(5 * 1024 * 1024);
+        let error = greeter.greet(&Call::new(), request).await.unwrap_err();
+        assert_eq!(error.code, Code::ResourceExhausted, "{error}");
+        let ponder = |bytes| contract::PonderRequest { bytes, ..Default::default() };
+        let error = greeter.ponder(&Call::new(), ponder(20 * 1024 * 1024)).await.unwrap_err();
+        assert_eq!(error.code, Code::ResourceExhausted, "{error}");
+        let answer = greeter.ponder(&Call::new(), ponder(15 * 1024 * 1024)).await.unwrap();
+        assert_eq!(answer.thoughts.len(), 15 * 1024 * 1024);
+        greeter.greet(&Call::new(), greet_request()).await.unwrap();
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn many_calls_at_once_get_their_own_answers() {
+    let (running, greeters) = all_ways().await;
+    for greeter in &greeters {
+        let calls = (0..500).map(|number| async move {
+            let name = format!("{number} {}", "x".repeat(number % 90));
+            let request = contract::GreetRequest { name: name.clone(), ..Default::default() };
+            let answer = greeter.greet(&Call::new(), request).await.unwrap();
+            assert_eq!(answer.text, format!("Hello, {name}!"));
+        });
+        futures::future::join_all(calls).await;
+    }
     running.stop().await;
 }
 
 #[tokio::test]
 async fn nobody_there_is_unavailable_and_says_who() {
-    let (running, [wire, _]) = both_ways().await;
-    wire.greet(&Call::new(), greet_request()).await.unwrap();
+    let (running, [_, http2, frames]) = all_ways().await;
+    http2.greet(&Call::new(), greet_request()).await.unwrap();
     running.stop().await;
-    let error = wire.greet(&Call::new(), greet_request()).await.unwrap_err();
-    assert_eq!(error.code, Code::Unavailable);
-    assert!(error.message.contains("`greeter`"), "{error}");
+    for greeter in [http2, frames] {
+        // It is held for as long as the call has time.
+        let call = Call::new().with_timeout(Duration::from_millis(100));
+        let error = greeter.greet(&call, greet_request()).await.unwrap_err();
+        assert_eq!(error.code, Code::Unavailable);
+        assert!(error.message.contains("`greeter`"), "{error}");
+    }
 }
 
 #[tokio::test]
@@ -193,6 +220,9 @@ async fn a_stand_in_takes_the_place_of_a_callee() {
             Err(Error::permission_denied("no"))
         }
         async fn wait(&self, _: &Call, _: contract::WaitRequest) -> Result<contract::WaitResponse, Error> {
+            Err(Error::unimplemented("no"))
+        }
+        async fn ponder(&self, _: &Call, _: contract::PonderRequest) -> Result<contract::PonderResponse, Error> {
             Err(Error::unimplemented("no"))
         }
         async fn fail(&self, _: &Call, _: contract::FailRequest) -> Result<contract::FailResponse, Error> {

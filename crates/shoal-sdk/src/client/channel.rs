@@ -1,38 +1,32 @@
-//! The way to one callee: its endpoints, balanced, with a connection to each. Never: sends a request a second time that
-//! an endpoint may have seen.
+//! The way to one callee: its endpoints, balanced, and what happens when one of them fails. Never: sends a request a
+//! second time that an endpoint may have seen, unless the contract says that this does no harm.
 
-use super::connection::Connection;
 use super::directory::Following;
-use super::whole::Whole;
-use crate::wire::from_wire;
-use crate::{Call, Error};
+use super::hold::{HELD_BYTES_MAX, HELD_MAX, Hold};
+use super::peer::{Attempt, Peer};
+use crate::frames::Unanswered;
+use crate::{Call, Code, Error};
 use buffa::Message;
 use bytes::Bytes;
-use connectrpc::client::{BoxFuture, CallOptions, ClientBody, ClientConfig, ClientTransport, call_unary};
-use connectrpc::{ConnectError, Spec, StreamType};
 use http::uri::Authority;
-use http::{HeaderMap, Request, Response, Uri};
-use http_body::{Frame, SizeHint};
-use hyper::body::Incoming;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use shoal_balance::{Balancer, Pick};
+use shoal_balance::{
+    self as balance, BalanceSettings, Balancer, Moment, Outcome, Pick, RetryBudget, RetrySettings, Saturation, Waiting,
+    may_retry,
+};
 use shoal_discovery::Edge;
-use shoal_model::{Address, Endpoint, ReplicaName, ServiceName};
+use shoal_model::{Address, Endpoint, Priority, ReplicaName, ServiceName};
 use std::collections::BTreeMap;
-use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
-/// The largest answer, in bytes.
-const MESSAGE_MAX: usize = 16 * 1024 * 1024;
-/// How many endpoints are tried with a request that none of them has seen.
-const ATTEMPTS_MAX: usize = 4;
-/// How long the first call waits to hear where the callee is.
-const FIRST_ENDPOINTS_MAX: Duration = Duration::from_secs(3);
+/// How long a call must have waited in vain at a replica for that to speak against the replica, and not against the
+/// caller's patience.
+const PATIENCE_MIN: Duration = Duration::from_secs(1);
+
+/// How many replicas may see one call: what brings each of them down shall not go through them all.
+const SENT_MAX: usize = 3;
 
 /// The least time that is worth asking for; the wire counts whole milliseconds.
 pub(super) const TIME_MIN: Duration = Duration::from_millis(1);
@@ -46,37 +40,76 @@ pub struct Channel {
     following: Option<Arc<Following>>,
 }
 
-struct Shared {
-    callee: ServiceName,
-    config: ClientConfig,
-    balancer: Balancer,
-    connections: Mutex<BTreeMap<Address, Arc<Connection>>>,
+/// How a channel behaves.
+#[derive(Clone, Debug)]
+pub(super) struct ChannelSettings {
+    /// How long a call is held while no endpoint can take it.
+    pub hold_max: Duration,
+    /// Whether frames are used where the callee has them; asked when an endpoint is first called.
+    pub frames: Arc<AtomicBool>,
+}
+
+pub(super) struct Shared {
+    pub callee: ServiceName,
+    authority: Authority,
+    frames: Arc<AtomicBool>,
+    pub hold_max: Duration,
+    pub balancer: Balancer,
+    peers: Mutex<BTreeMap<Address, Arc<Peer>>>,
     /// Counts the changes of the endpoints; 0 until they are known.
-    changes: watch::Sender<u64>,
-    /// The state of a sequence of numbers that only has to be evenly spread.
-    random: AtomicU64,
+    pub changes: watch::Sender<u64>,
+    budget: RetryBudget,
+    pub waiting: Waiting,
+    saturation: Saturation,
+    /// How many calls may be under way; 0 for any number.
+    capacity: AtomicU64,
+    /// Whether somebody waits for calls at endpoints that have left.
+    draining: AtomicBool,
+    /// Told when a call ends while somebody waits.
+    settled: Arc<Notify>,
     edge: Edge,
+    origin: Instant,
+}
+
+/// A call's place at an endpoint. Its parts are dropped in this order: the place is given up, then whoever waits is told.
+struct Placed<'a> {
+    pick: Pick,
+    ended: Ended<'a>,
+}
+
+/// Tells whoever waits for calls at endpoints that have left that one has ended.
+struct Ended<'a>(&'a Shared);
+
+/// An attempt that was made.
+struct Tried {
+    began: Instant,
+    ended: Instant,
+    repeatable: bool,
+    /// How many replicas have seen the call before.
+    seen_by: usize,
 }
 
 impl Channel {
-    pub(super) fn new(callee: &ServiceName, edge: Edge) -> Self {
+    pub(super) fn new(callee: &ServiceName, edge: Edge, settings: &ChannelSettings, settled: Arc<Notify>) -> Self {
         // A service's name is a valid host name.
         let authority = Authority::try_from(callee.as_str()).unwrap_or_else(|_| Authority::from_static("callee"));
-        let mut base = http::uri::Parts::default();
-        base.scheme = Some(http::uri::Scheme::HTTP);
-        base.authority = Some(authority);
-        base.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
-        let base = Uri::from_parts(base).unwrap_or_else(|_| Uri::from_static("http://callee/"));
-        let seed = crate::call::try_random().map_or(0x9e37_79b9_7f4a_7c15, u64::from_le_bytes);
         Self {
             shared: Arc::new(Shared {
                 callee: callee.clone(),
-                config: ClientConfig::new(base).with_default_max_message_size(MESSAGE_MAX),
-                balancer: Balancer::new(),
-                connections: Mutex::new(BTreeMap::new()),
+                authority,
+                frames: Arc::clone(&settings.frames),
+                hold_max: settings.hold_max,
+                balancer: Balancer::new(BalanceSettings::default()),
+                peers: Mutex::new(BTreeMap::new()),
                 changes: watch::Sender::new(0),
-                random: AtomicU64::new(seed),
+                budget: RetryBudget::new(RetrySettings::default()),
+                waiting: Waiting::new(HELD_MAX, HELD_BYTES_MAX),
+                saturation: Saturation::new(),
+                capacity: AtomicU64::new(0),
+                draining: AtomicBool::new(false),
+                settled,
                 edge,
+                origin: Instant::now(),
             }),
             following: None,
         }
@@ -88,192 +121,224 @@ impl Channel {
         self
     }
 
-    /// Makes these the endpoints. When this returns, no new request goes to any other.
-    pub(super) fn apply(&self, endpoints: &[Endpoint]) {
-        self.shared.balancer.replace(endpoints);
+    /// Makes these the endpoints, each of which takes `concurrency_max` calls at once, where anybody said so. When this
+    /// returns, no new request goes to any other.
+    pub(super) fn apply(&self, endpoints: &[Endpoint], concurrency_max: Option<u32>) {
+        let shared = &self.shared;
+        let capacity = u64::from(concurrency_max.unwrap_or(0)).saturating_mul(endpoints.len() as u64);
+        shared.capacity.store(capacity, Ordering::Relaxed);
+        shared.balancer.replace(endpoints, shared.moment(Instant::now()));
         // Connections that are let go of close once their requests in flight are finished.
-        self.shared.connections().retain(|address, _| endpoints.iter().any(|endpoint| endpoint.address == *address));
-        self.shared.changes.send_modify(|changes| *changes += 1);
+        shared.peers().retain(|address, _| endpoints.iter().any(|endpoint| endpoint.address == *address));
+        shared.changes.send_modify(|changes| *changes += 1);
     }
 
-    /// Requests in flight at endpoints that have left.
-    pub(super) fn leaving(&self) -> u64 {
-        self.shared.balancer.leaving()
+    /// Whether all calls at endpoints that have left are over. When not, `settled` is told as they end.
+    pub(super) fn is_settled(&self) -> bool {
+        // In this order, so that none can end unnoticed in between.
+        self.shared.draining.store(true, Ordering::SeqCst);
+        let settled = self.shared.balancer.leaving() == 0;
+        if settled {
+            self.shared.draining.store(false, Ordering::SeqCst);
+        }
+        settled
     }
 
-    /// Calls a method. `path` is `/package.Service/Method`.
+    /// How many endpoints there are, and to how many calls go over frames.
+    pub(super) fn framed(&self) -> (usize, usize) {
+        let peers = self.shared.peers();
+        (self.shared.balancer.len(), peers.values().filter(|peer| peer.is_framed()).count())
+    }
+
+    /// Calls a method. `path` is `/package.Service/Method`; `repeatable` says whether it may be sent twice, by its contract.
     ///
     /// # Errors
     /// What the callee answers; `unavailable` when no replica of it is ready or reachable; `deadline_exceeded`.
-    pub async fn unary<Req, Res>(&self, path: &'static str, call: &Call, request: Req) -> Result<Res, Error>
+    pub async fn unary<Req, Res>(
+        &self,
+        path: &'static str,
+        repeatable: bool,
+        call: &Call,
+        request: Req,
+    ) -> Result<Res, Error>
     where
-        Req: Message + Serialize,
-        Res: Message + DeserializeOwned + Send + 'static,
+        Req: Message,
+        Res: Message,
     {
         let started = Instant::now();
         let counted = self.shared.edge.begin();
-        let result = self.unary_uncounted(path, &call.child(), request).await;
+        let answer = self.shared.answer(path, repeatable, &call.child(), &request, started).await;
+        let result = answer.and_then(|message| {
+            let failed =
+                |error| Error::internal(format!("the answer of `{}` does not decode: {error}", self.shared.callee));
+            Res::decode_from_slice(&message).map_err(failed)
+        });
         let is_error = result.as_ref().is_err_and(|error: &Error| error.code.is_failure());
         counted.finish(started.elapsed(), is_error);
         result
     }
+}
 
-    async fn unary_uncounted<Req, Res>(&self, path: &'static str, call: &Call, request: Req) -> Result<Res, Error>
-    where
-        Req: Message + Serialize,
-        Res: Message + DeserializeOwned + Send + 'static,
-    {
-        let time_left = call.time_left();
-        if time_left < TIME_MIN {
-            return Err(too_late(&self.shared.callee));
+impl Shared {
+    async fn answer(
+        &self,
+        path: &'static str,
+        repeatable: bool,
+        call: &Call,
+        request: &impl Message,
+        started: Instant,
+    ) -> Result<Bytes, Error> {
+        // What is called from here was let in further up, so it is the last to be turned away.
+        let Some(_admitted) = self.saturation.admit(self.capacity.load(Ordering::Relaxed), Priority::High) else {
+            return Err(Error::unavailable(format!("`{}` has as many calls under way as it takes", self.callee)));
+        };
+        self.budget.deposit(self.moment(started));
+        let mut hold = Hold::new(self, call);
+        let mut avoided: Vec<ReplicaName> = Vec::new();
+        let (mut why, mut seen_by) = (String::new(), 0);
+        let mut now = started;
+        loop {
+            let seen = *self.changes.borrow();
+            let timeout = call.time_left_at(now);
+            if timeout < TIME_MIN {
+                return Err(if hold.is_held() { self.nobody(&why) } else { too_late(&self.callee) });
+            }
+            let pick = self.balancer.pick_except(self.moment(now), crate::random::number(), &avoided);
+            let Some(pick) = pick else {
+                hold.wait(seen, || u64::from(request.compute_size(&mut buffa::SizeCache::new())), &why).await?;
+                avoided.clear();
+                now = Instant::now();
+                continue;
+            };
+            hold.end();
+            let placed = Placed { pick, ended: Ended(self) };
+            let attempt = Attempt { authority: &self.authority, path, call, timeout };
+            let answer = self.attempt(&placed, &attempt, request).await;
+            let ended = Instant::now();
+            let failed = match answer {
+                Ok(message) => {
+                    placed.finish(ended, Outcome::Succeeded);
+                    return Ok(message);
+                }
+                Err(failed) => failed,
+            };
+            let tried = Tried { began: now, ended, repeatable, seen_by };
+            seen_by += usize::from(matches!(failed, Unanswered::Broken(_)));
+            let replica;
+            (replica, why) = self.failed(placed, failed, &tried).map_err(|error| self.told(error, call, ended))?;
+            tracing::debug!(callee = %self.callee, why, "a call is tried again");
+            avoided.push(replica);
+            now = ended;
         }
-        let mut headers = HeaderMap::new();
-        call.write_headers(&mut headers);
-        let headers = headers.iter().map(|(name, value)| (name.clone(), value.clone()));
-        let options = CallOptions::default().with_timeout(time_left).with_headers(headers);
-        let spec = Spec::client(path, StreamType::Unary);
-        let answer = call_unary::<_, _, Whole<Res>>(self, &self.shared.config, spec, request, options).await;
-        answer.map(connectrpc::UnaryResponse::into_owned).map_err(|error| {
-            let error = from_wire(error);
-            // Both ends watch the time; whichever noticed first, the caller reads the same.
-            let late = error.code == crate::Code::DeadlineExceeded && call.time_left() < 2 * TIME_MIN;
-            if late { too_late(&self.shared.callee) } else { error }
+    }
+
+    /// What follows from an attempt that failed: whom to avoid and why, or what the caller is answered.
+    fn failed(&self, placed: Placed<'_>, failed: Unanswered, tried: &Tried) -> Result<(ReplicaName, String), Error> {
+        let replica = placed.pick.endpoint().replica.clone();
+        let outcome = outcome(&failed, tried.ended.duration_since(tried.began));
+        match outcome {
+            Some(outcome) => placed.finish(tried.ended, outcome),
+            // It is not to blame.
+            None => drop(placed),
+        }
+        let (sent, why) = match failed {
+            Unanswered::Answered(error) => return Err(error),
+            Unanswered::Broken(why) => (true, why),
+            Unanswered::Unsent(why) | Unanswered::Refused(why) => (false, why),
+        };
+        let outcome = outcome.unwrap_or(Outcome::Unreachable);
+        let attempt = balance::Attempt { sent, idempotent: tried.repeatable, answer_begun: false, outcome };
+        let may_be_seen = || tried.seen_by + 1 < SENT_MAX && self.budget.withdraw(self.moment(tried.ended));
+        if may_retry(&attempt) && (!sent || may_be_seen()) {
+            return Ok((replica.clone(), format!("{replica}: {why}")));
+        }
+        let callee = &self.callee;
+        Err(Error::unavailable(format!("the connection to `{callee}` broke before {replica} answered")))
+    }
+
+    /// One attempt at the endpoint that was picked, within the call's time.
+    async fn attempt(
+        &self,
+        placed: &Placed<'_>,
+        attempt: &Attempt<'_>,
+        request: &impl Message,
+    ) -> Result<Bytes, Unanswered> {
+        let peer = self.peer(&placed.pick.endpoint().address);
+        let deadline = tokio::time::Instant::from_std(attempt.call.deadline());
+        let answer = tokio::time::timeout_at(deadline, peer.call(attempt, request)).await;
+        answer.unwrap_or_else(|_| Err(Unanswered::Answered(too_late(&self.callee))))
+    }
+
+    /// Both ends watch the time; whichever noticed first, the caller reads the same.
+    fn told(&self, error: Error, call: &Call, now: Instant) -> Error {
+        let late = error.code == Code::DeadlineExceeded && call.time_left_at(now) < 2 * TIME_MIN;
+        if late { too_late(&self.callee) } else { error }
+    }
+
+    pub fn nobody(&self, why: &str) -> Error {
+        let callee = &self.callee;
+        Error::unavailable(if why.is_empty() {
+            format!("no replica of `{callee}` is ready")
+        } else {
+            format!("no replica of `{callee}` can be reached ({why})")
         })
     }
 
-    async fn send(self, mut request: Request<ClientBody>) -> Result<Response<Answer>, ConnectError> {
-        self.first_endpoints().await;
-        let shared = &self.shared;
-        let mut avoided: Vec<ReplicaName> = Vec::new();
-        let mut why = String::new();
-        for _ in 0..ATTEMPTS_MAX {
-            let before = *shared.changes.borrow();
-            let Some(pick) = shared.pick(&avoided) else {
-                break;
-            };
-            let connection = shared.connection(&pick.endpoint().address);
-            let sender = connection.sender().await;
-            if *shared.changes.borrow() != before && !shared.lists(&pick.endpoint().address) {
-                // It left while the connection was made, and that it did may be acknowledged.
-                why = format!("{} has just left", pick.endpoint().replica);
-                continue;
-            }
-            let mut sender = match sender {
-                Ok(sender) => sender,
-                Err(error) => {
-                    why = format!("{} at {}: {error}", pick.endpoint().replica, pick.endpoint().address);
-                    avoided.push(pick.endpoint().replica.clone());
-                    continue;
-                }
-            };
-            match sender.try_send_request(request).await {
-                Ok(response) => return Ok(response.map(|body| Answer { body, _pick: pick })),
-                Err(mut failure) => match failure.take_message() {
-                    // It was never sent, so another endpoint may have it.
-                    Some(unsent) => {
-                        request = unsent;
-                        why = format!("{}: {}", pick.endpoint().replica, failure.error());
-                        avoided.push(pick.endpoint().replica.clone());
-                    }
-                    None => return Err(broken(&shared.callee, &pick, failure.error())),
-                },
-            }
-        }
-        Err(ConnectError::unavailable(nobody(&shared.callee, &why)))
+    pub fn moment(&self, now: Instant) -> Moment {
+        Moment::default().after(now.saturating_duration_since(self.origin))
     }
 
-    /// Waits a little to be told where the callee is, if it never was.
-    async fn first_endpoints(&self) {
-        let mut changes = self.shared.changes.subscribe();
-        if *changes.borrow_and_update() > 0 {
-            return;
+    fn peers(&self) -> MutexGuard<'_, BTreeMap<Address, Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn peer(&self, address: &Address) -> Arc<Peer> {
+        let mut peers = self.peers();
+        if let Some(peer) = peers.get(address) {
+            return Arc::clone(peer);
         }
-        let told = changes.wait_for(|changes| *changes > 0);
-        if tokio::time::timeout(FIRST_ENDPOINTS_MAX, told).await.is_err() {
-            tracing::debug!(callee = %self.shared.callee, "nobody said where the callee is");
+        let peer = Arc::new(Peer::new(address, self.frames.load(Ordering::Relaxed)));
+        peers.insert(address.clone(), Arc::clone(&peer));
+        peer
+    }
+}
+
+impl Placed<'_> {
+    fn finish(self, now: Instant, outcome: Outcome) {
+        let Self { pick, ended } = self;
+        let opened_the_way = pick.finish(ended.0.moment(now), outcome);
+        if opened_the_way {
+            // Calls that wait for the breaker need wait no longer.
+            ended.0.changes.send_modify(|changes| *changes += 1);
         }
     }
 }
 
-impl Shared {
-    fn connections(&self) -> MutexGuard<'_, BTreeMap<Address, Arc<Connection>>> {
-        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        if self.0.draining.load(Ordering::SeqCst) {
+            self.0.settled.notify_one();
+        }
     }
+}
 
-    fn pick(&self, avoided: &[ReplicaName]) -> Option<Pick> {
-        let random = self.random();
-        if avoided.is_empty() { self.balancer.pick(random) } else { self.balancer.pick_except(random, avoided) }
-    }
-
-    fn connection(&self, address: &Address) -> Arc<Connection> {
-        let mut connections = self.connections();
-        let connection = connections.entry(address.clone());
-        Arc::clone(connection.or_insert_with(|| Arc::new(Connection::new(address.clone()))))
-    }
-
-    fn lists(&self, address: &Address) -> bool {
-        self.connections().contains_key(address)
-    }
-
-    /// SplitMix64: one step of an even sequence, without a lock.
-    fn random(&self) -> u64 {
-        let mut z = self.random.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
+/// What a failed attempt says of its endpoint; `None` for nothing.
+fn outcome(failed: &Unanswered, waited: Duration) -> Option<Outcome> {
+    Some(match failed {
+        Unanswered::Refused(_) => return None,
+        Unanswered::Unsent(_) | Unanswered::Broken(_) => Outcome::Unreachable,
+        Unanswered::Answered(error) => match error.code {
+            Code::DeadlineExceeded if waited >= PATIENCE_MIN => Outcome::Unreachable,
+            // Whoever answers `unavailable` can be reached, and passes on what ails another; were that held against it,
+            // it would soon get no calls that need not the other.
+            Code::Internal | Code::Unknown | Code::DataLoss | Code::Unavailable | Code::DeadlineExceeded => {
+                Outcome::Failed
+            }
+            _ => Outcome::Succeeded,
+        },
+    })
 }
 
 pub(super) fn too_late(callee: &ServiceName) -> Error {
     Error::deadline_exceeded(format!("`{callee}` did not answer in time"))
-}
-
-fn nobody(callee: &ServiceName, why: &str) -> String {
-    if why.is_empty() {
-        format!("no replica of `{callee}` is ready")
-    } else {
-        format!("no replica of `{callee}` can be reached ({why})")
-    }
-}
-
-fn broken(callee: &ServiceName, pick: &Pick, error: &hyper::Error) -> ConnectError {
-    let replica = &pick.endpoint().replica;
-    tracing::debug!(%callee, %replica, %error, "a call broke");
-    ConnectError::unavailable(format!("the connection to `{callee}` broke before {replica} answered"))
-}
-
-impl ClientTransport for Channel {
-    type ResponseBody = Answer;
-    type Error = ConnectError;
-
-    fn send(&self, request: Request<ClientBody>) -> BoxFuture<'static, Result<Response<Answer>, ConnectError>> {
-        Box::pin(self.clone().send(request))
-    }
-}
-
-/// The body of an answer; its endpoint counts the request until it is read.
-#[doc(hidden)]
-pub struct Answer {
-    body: Incoming,
-    _pick: Pick,
-}
-
-impl http_body::Body for Answer {
-    type Data = Bytes;
-    type Error = hyper::Error;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        Pin::new(&mut self.body).poll_frame(context)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
 }

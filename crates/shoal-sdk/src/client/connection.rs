@@ -1,7 +1,8 @@
 //! One HTTP/2 connection to one endpoint, made when it is first needed and again when it is gone. Never: retries; the
 //! channel does.
 
-use connectrpc::client::ClientBody;
+use bytes::Bytes;
+use http_body_util::Full;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use shoal_model::Address;
@@ -12,7 +13,7 @@ use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Mutex;
 
 /// How long a connection may take to be made. An endpoint is near; one that does not answer is gone.
-const CONNECT_MAX: Duration = Duration::from_secs(2);
+pub(super) const CONNECT_MAX: Duration = Duration::from_secs(2);
 /// How often an idle or busy connection is asked whether it lives, and how long it may take to answer.
 const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// The flow-control window: what may be on its way before the reader has read it.
@@ -23,7 +24,7 @@ const WINDOW: u32 = 1024 * 1024;
 pub(super) struct Connection {
     address: Address,
     // Held while connecting, so that many calls at once make one connection.
-    sender: Mutex<Option<SendRequest<ClientBody>>>,
+    sender: Mutex<Option<SendRequest<Full<Bytes>>>>,
 }
 
 impl Connection {
@@ -32,7 +33,7 @@ impl Connection {
     }
 
     /// What sends requests on the connection, which is made if there is none or it is gone.
-    pub async fn sender(&self) -> io::Result<SendRequest<ClientBody>> {
+    pub async fn sender(&self) -> io::Result<SendRequest<Full<Bytes>>> {
         let mut sender = self.sender.lock().await;
         if let Some(sender) = sender.as_ref().filter(|sender| !sender.is_closed()) {
             return Ok(sender.clone());
@@ -42,9 +43,14 @@ impl Connection {
         *sender = Some(connected.clone());
         Ok(connected)
     }
+
+    /// Lets go of the connection, which ends with its last request.
+    pub async fn close(&self) {
+        *self.sender.lock().await = None;
+    }
 }
 
-async fn connect(address: &Address) -> io::Result<SendRequest<ClientBody>> {
+async fn connect(address: &Address) -> io::Result<SendRequest<Full<Bytes>>> {
     match address {
         Address::Tcp(address) => {
             let stream = TcpStream::connect(address).await?;
@@ -55,7 +61,7 @@ async fn connect(address: &Address) -> io::Result<SendRequest<ClientBody>> {
     }
 }
 
-async fn handshake<S>(stream: S) -> io::Result<SendRequest<ClientBody>>
+async fn handshake<S>(stream: S) -> io::Result<SendRequest<Full<Bytes>>>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {

@@ -1,7 +1,8 @@
 //! Where the callees of a process are: followed from the supervisor, or fixed. Never: forgets endpoints because the
 //! supervisor is gone.
 
-use super::channel::Channel;
+use super::channel::{Channel, ChannelSettings};
+use super::hold::HOLD_MAX;
 use crate::StartError;
 use crate::environment::fixed_endpoint;
 use crate::variables::Variables;
@@ -9,12 +10,11 @@ use shoal_discovery::{Edge, Edges, Follower, HolderName, Watches};
 use shoal_model::{Address, Endpoint, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
-
-/// How often requests at endpoints that left are looked at, while there are some.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A channel for each callee, kept up to date.
 pub(crate) struct Directory {
@@ -22,6 +22,7 @@ pub(crate) struct Directory {
     /// Fixed addresses, for a process that nobody tells of endpoints.
     variables: Variables,
     following: Option<Arc<Following>>,
+    follower: Option<Arc<Follower>>,
 }
 
 /// The task that follows, kept for as long as somebody can call: a service may let go of its environment.
@@ -36,37 +37,59 @@ impl Drop for Following {
 
 struct Channels {
     edges: Edges,
+    settings: ChannelSettings,
     by_callee: Mutex<BTreeMap<ServiceName, Channel>>,
+    /// Told when a call ends while an acknowledgement waits for that.
+    settled: Arc<Notify>,
 }
 
 impl Directory {
     /// Starts to follow the declared calls, where `SHOAL_DISCOVERY` says from whom. Needs a tokio runtime.
     pub fn start(variables: &Variables, service: &ServiceName) -> Result<Arc<Self>, StartError> {
-        let channels =
-            Arc::new(Channels { edges: Edges::new(service.as_str()), by_callee: Mutex::new(BTreeMap::new()) });
+        let channels = Arc::new(Channels::new(service.as_str(), HOLD_MAX));
         let calls = variables.calls()?;
-        let mut following = None;
-        if let Some(socket) = variables.path("SHOAL_DISCOVERY")
-            && !calls.is_empty()
-        {
+        let (mut following, mut follower) = (None, None);
+        if let Some(socket) = variables.path("SHOAL_DISCOVERY") {
             for callee in &calls {
                 channels.declare(callee);
             }
             let holder = variables.get("SHOAL_REPLICA").unwrap_or(service.as_str());
             let holder = HolderName(holder.to_owned());
-            let follower = Follower::start(socket, holder, Watches::Only(calls.clone()), channels.edges.clone());
-            let task = tokio::spawn(follow(follower, calls, Arc::clone(&channels)));
+            // Also for one that calls nobody: through it the supervisor hears that the process was told to stop.
+            let started = Follower::start(socket, holder, Watches::Only(calls.clone()), channels.edges.clone());
+            let started = Arc::new(started);
+            let task = tokio::spawn(follow(Arc::clone(&started), calls, Arc::clone(&channels)));
             following = Some(Arc::new(Following(task.abort_handle())));
+            follower = Some(started);
         }
-        Ok(Arc::new(Self { channels, variables: variables.clone(), following }))
+        Ok(Arc::new(Self { channels, variables: variables.clone(), following, follower }))
     }
 
-    pub fn of_tests() -> Self {
+    /// One that follows nobody; calls are held for `hold_max`.
+    pub fn fixed(name: &str, hold_max: Duration) -> Self {
         Self {
-            channels: Arc::new(Channels { edges: Edges::new("tests"), by_callee: Mutex::new(BTreeMap::new()) }),
+            channels: Arc::new(Channels::new(name, hold_max)),
             variables: Variables::default(),
             following: None,
+            follower: None,
         }
+    }
+
+    /// Tells the supervisor that this process was told to stop; returns once it was told, or after `within`.
+    pub async fn leave(&self, within: Duration) {
+        if let Some(follower) = &self.follower {
+            follower.leave(within).await;
+        }
+    }
+
+    /// From now on, endpoints that were not called yet are called over HTTP/2 only.
+    pub fn without_frames(&self) {
+        self.channels.settings.frames.store(false, Ordering::Relaxed);
+    }
+
+    /// How many endpoints a callee has, and to how many of them calls go over frames.
+    pub fn framed(&self, callee: &ServiceName) -> Option<(usize, usize)> {
+        self.channels.get(callee).map(|channel| channel.framed())
     }
 
     pub fn declare(&self, callee: &ServiceName) {
@@ -75,7 +98,7 @@ impl Directory {
 
     pub fn apply(&self, callee: &ServiceName, endpoints: &[Endpoint]) {
         if let Some(channel) = self.channels.get(callee) {
-            channel.apply(endpoints);
+            channel.apply(endpoints, None);
         }
     }
 
@@ -95,12 +118,18 @@ impl Directory {
         // Without discovery: the address that programs without this crate use.
         let address = self.variables.get(&callee.url_variable()).and_then(address_of)?;
         let channel = self.channels.declare(callee);
-        channel.apply(&[fixed_endpoint(callee, Address::Tcp(address))]);
+        channel.apply(&[fixed_endpoint(callee, Address::Tcp(address))], None);
         Some(channel)
     }
 }
 
 impl Channels {
+    fn new(caller: &str, hold_max: Duration) -> Self {
+        let (edges, settled) = (Edges::new(caller), Arc::new(Notify::new()));
+        let settings = ChannelSettings { hold_max, frames: Arc::new(AtomicBool::new(true)) };
+        Self { edges, settings, by_callee: Mutex::new(BTreeMap::new()), settled }
+    }
+
     fn by_callee(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Channel>> {
         self.by_callee.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -108,14 +137,8 @@ impl Channels {
     fn declare(&self, callee: &ServiceName) -> Channel {
         let mut by_callee = self.by_callee();
         let channel = by_callee.entry(callee.clone());
-        channel.or_insert_with(|| Channel::new(callee, self.edges.to(callee))).clone()
-    }
-
-    /// Waits until no request is in flight at an endpoint that has left.
-    async fn nothing_leaving(&self) {
-        while self.by_callee().values().any(|channel| channel.leaving() > 0) {
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        let settled = || Arc::clone(&self.settled);
+        channel.or_insert_with(|| Channel::new(callee, self.edges.to(callee), &self.settings, settled())).clone()
     }
 
     fn get(&self, callee: &ServiceName) -> Option<Channel> {
@@ -123,34 +146,43 @@ impl Channels {
     }
 }
 
-/// Applies each view, and says so once what was sent to endpoints that left is answered.
-async fn follow(follower: Follower, calls: BTreeSet<ServiceName>, channels: Arc<Channels>) {
+/// Applies each view, and acknowledges what it says of each callee once what was sent to endpoints that left is answered.
+async fn follow(follower: Arc<Follower>, calls: BTreeSet<ServiceName>, channels: Arc<Channels>) {
     let mut views = follower.watch();
     let mut applied = BTreeMap::new();
+    let mut due: BTreeSet<ServiceName> = BTreeSet::new();
     loop {
         let view = Arc::clone(&views.borrow_and_update());
         for callee in &calls {
             let Some((generation, endpoints)) = view.endpoints.get(callee) else {
                 continue;
             };
+            let concurrency_max = view.concurrency_max.get(callee).copied();
             // A supervisor that starts anew may count from a lower generation, so the endpoints are compared as well.
-            let now = (*generation, endpoints.clone());
+            let now = (*generation, Arc::clone(endpoints), concurrency_max);
             if applied.get(callee) != Some(&now) {
                 if let Some(channel) = channels.get(callee) {
-                    channel.apply(endpoints);
+                    channel.apply(endpoints, concurrency_max);
                 }
                 applied.insert(callee.clone(), now);
+                due.insert(callee.clone());
             }
         }
-        let news = tokio::select! {
-            news = views.changed() => news,
-            () = channels.nothing_leaving() => {
-                follower.applied(&view);
-                views.changed().await
+        loop {
+            due.retain(|callee| {
+                let settled = channels.get(callee).is_none_or(|channel| channel.is_settled());
+                if settled {
+                    follower.applied_service(&view, callee);
+                }
+                !settled
+            });
+            tokio::select! {
+                news = views.changed() => match news {
+                    Ok(()) => break,
+                    Err(_) => return,
+                },
+                () = channels.settled.notified(), if !due.is_empty() => {}
             }
-        };
-        if news.is_err() {
-            return;
         }
     }
 }

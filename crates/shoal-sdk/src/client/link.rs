@@ -8,8 +8,10 @@ use crate::wire::unpanicked;
 use crate::{Call, Environment, Error, StartError};
 use shoal_discovery::Edge;
 use shoal_model::ServiceName;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Instant;
 
 /// One callee of one environment. For generated code.
@@ -72,23 +74,29 @@ impl InProcess {
     {
         let started = Instant::now();
         let counted = self.edge.begin();
-        let result = self.within_deadline(call, method).await;
+        let result = self.within_deadline(call, method, started).await;
         let is_error = result.as_ref().is_err_and(|error| error.code.is_failure());
         counted.finish(started.elapsed(), is_error);
         result
     }
 
-    async fn within_deadline<F, Answer, T>(&self, call: &Call, method: F) -> Result<T, Error>
+    async fn within_deadline<F, Answer, T>(&self, call: &Call, method: F, now: Instant) -> Result<T, Error>
     where
         F: FnOnce(Call) -> Answer,
         Answer: Future<Output = Result<T, Error>>,
     {
         // As on the wire, nothing is asked when there is no time to answer.
-        if call.time_left() < TIME_MIN {
+        if call.time_left_at(now) < TIME_MIN {
             return Err(too_late(&self.callee));
         }
+        let mut answer = pin!(unpanicked(method(call.child())));
+        // Most methods that stay in the process answer at once, and need no timer.
+        let at_once = poll_fn(|context| Poll::Ready(answer.as_mut().poll(context))).await;
+        if let Poll::Ready(answer) = at_once {
+            return answer;
+        }
         let deadline = tokio::time::Instant::from_std(call.deadline());
-        let answer = tokio::time::timeout_at(deadline, unpanicked(method(call.child())));
+        let answer = tokio::time::timeout_at(deadline, answer);
         answer.await.unwrap_or_else(|_| Err(too_late(&self.callee)))
     }
 }

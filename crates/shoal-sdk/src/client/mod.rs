@@ -4,9 +4,12 @@
 mod channel;
 mod connection;
 mod directory;
+mod exchange;
+mod hold;
 mod link;
-mod whole;
+mod peer;
 
 pub use channel::Channel;
 pub(crate) use directory::Directory;
+pub(crate) use hold::HOLD_MAX;
 pub use link::{InProcess, Link, link};

@@ -1,14 +1,17 @@
 //! Accepts connections, serves HTTP/1.1 and HTTP/2 on each, and drains them in the end. Never: looks into a request.
 
 use super::Answerer;
+use crate::frames;
 use crate::service::{Condition, Service};
 use crate::wire::panic_text;
 use crate::{Shutdown, StartError};
+use http::HeaderValue;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use shoal_discovery::Health;
+use shoal_model::Address;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +24,9 @@ use tokio::time::Instant;
 const DRAIN_MAX: Duration = Duration::from_secs(20);
 /// How long connections may take to close once their requests are finished.
 const CLOSE_MAX: Duration = Duration::from_secs(1);
+/// How long requests that are already on their way are still read once the socket is closed; what is sent later on a
+/// connection that is kept alive may find it closed.
+const LAST_READ: Duration = Duration::from_millis(20);
 /// How long a client may take to send a request's head over HTTP/1.1, also the next one on a connection that is kept alive; longer
 /// than proxies keep idle connections, so that they close first and never find one closed.
 const HEAD_MAX: Duration = Duration::from_secs(120);
@@ -41,34 +47,81 @@ pub(crate) enum Listener {
     Unix(UnixListener),
 }
 
+/// Where connections come from, and what tells how things stand.
+pub(crate) struct Ways {
+    pub listener: Listener,
+    /// For callers that know frames.
+    pub frames: Option<frames::Listening>,
+    pub health: Option<Health>,
+}
+
 enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
 }
 
+impl Stream {
+    fn tcp(stream: TcpStream) -> Self {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "cannot send without delay");
+        }
+        Self::Tcp(stream)
+    }
+
+    /// What a caller offers that knows frames, and reached this connection without a proxy in between.
+    fn offer(&self) -> Option<HeaderValue> {
+        let address = match self {
+            Self::Tcp(stream) => Address::Tcp(stream.local_addr().ok()?),
+            Self::Unix(stream) => Address::Unix(stream.local_addr().ok()?.as_pathname()?.to_owned()),
+        };
+        frames::offer(&address)
+    }
+}
+
 impl Listener {
     async fn accept(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(listener) => {
-                let (stream, _) = listener.accept().await?;
-                if let Err(error) = stream.set_nodelay(true) {
-                    tracing::debug!(%error, "cannot send without delay");
-                }
-                Ok(Stream::Tcp(stream))
-            }
+            Self::Tcp(listener) => Ok(Stream::tcp(listener.accept().await?.0)),
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
         }
+    }
+
+    /// Closes the socket, so that the kernel refuses further connections. Those that it has accepted already, and that
+    /// would be reset with whatever was sent on them, are returned.
+    fn close(self) -> io::Result<Vec<Stream>> {
+        let mut waiting = Vec::new();
+        // Asked of the kernel itself: what the event loop knows may be out of date. Non-blocking, so this ends.
+        match self {
+            Self::Tcp(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    waiting.push(Stream::tcp(TcpStream::from_std(stream)?));
+                }
+            }
+            Self::Unix(listener) => {
+                let listener = listener.into_std()?;
+                while let Ok((stream, _)) = listener.accept() {
+                    stream.set_nonblocking(true)?;
+                    waiting.push(Stream::Unix(UnixStream::from_std(stream)?));
+                }
+            }
+        }
+        Ok(waiting)
     }
 }
 
 /// Serves until the shutdown is requested, then drains.
-pub(crate) async fn serve(
-    service: Service,
-    listener: Listener,
-    shutdown: Shutdown,
-    health: Option<Health>,
-) -> Result<(), StartError> {
-    let answerer = Answerer::new(&service.servers, service.pages)?;
+pub(crate) async fn serve(service: Service, ways: Ways, shutdown: Shutdown) -> Result<(), StartError> {
+    let Ways { listener, frames, health } = ways;
+    let mut answerer = Answerer::new(&service.servers, service.pages)?;
+    answerer.invite(frames.as_ref().and_then(frames::Listening::invitation));
+    // Ends with this function at the latest.
+    let mut framed = JoinSet::new();
+    if let Some(frames) = frames {
+        let methods = Arc::clone(answerer.methods());
+        framed.spawn(frames.serve(methods, answerer.in_flight().clone(), shutdown.clone()));
+    }
     let mut background = JoinSet::new();
     for (name, task) in service.background {
         let task = task(shutdown.clone());
@@ -89,9 +142,14 @@ pub(crate) async fn serve(
         health.set_ready(false);
     }
     shutdown.request();
-    // From here on the kernel refuses connections.
-    drop(listener);
-    let drained = drain(&answerer, graceful, &mut background).await;
+    match listener.close() {
+        Ok(waiting) => waiting.into_iter().for_each(|stream| {
+            tokio::spawn(connection(stream, answerer.clone(), graceful.watcher()));
+        }),
+        Err(error) => tracing::warn!(%error, "connections may have been reset while the socket was closed"),
+    }
+    tokio::time::sleep(LAST_READ).await;
+    let drained = drain(&answerer, graceful, framed, &mut background).await;
     match failed.map_or(drained, Err) {
         Ok(()) => Ok(()),
         Err(panic) => Err(StartError::new(format!("a background task panicked: {panic}"))),
@@ -153,7 +211,9 @@ async fn connection(stream: Stream, answerer: Answerer, watcher: Watcher) {
         .max_concurrent_streams(STREAMS_MAX)
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE);
-    let answer = service_fn(move |request| answerer.clone().answer(request));
+    // Asked once for each connection, and only where there is something to invite to.
+    let offer = answerer.invites().then(|| stream.offer()).flatten();
+    let answer = service_fn(move |request| answerer.clone().answer(request, offer.clone()));
     let ended = match stream {
         Stream::Tcp(stream) => {
             let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), answer);
@@ -196,12 +256,16 @@ fn ended_well(ended: Result<&'static str, tokio::task::JoinError>) -> Result<(),
 async fn drain(
     answerer: &Answerer,
     graceful: GracefulShutdown,
+    mut framed: JoinSet<()>,
     background: &mut JoinSet<&'static str>,
 ) -> Result<(), String> {
     answerer.leave();
     let until = Instant::now() + DRAIN_MAX;
     let requests = async {
-        let closed = graceful.shutdown();
+        let closed = async {
+            graceful.shutdown().await;
+            while framed.join_next().await.is_some() {}
+        };
         tokio::pin!(closed);
         tokio::select! {
             () = &mut closed => return,

@@ -1,4 +1,4 @@
-//! Answers requests: RPC by its path, everything else with the pages. Never: knows a method; the routes do.
+//! Answers requests over HTTP: RPC by its path, everything else with the pages. Never: knows a method; the routes do.
 
 mod body;
 mod connections;
@@ -6,9 +6,11 @@ mod drain;
 pub(crate) mod listen;
 
 pub use body::{Body, BoxError};
-pub(crate) use connections::{Listener, serve};
+pub(crate) use connections::{Listener, Ways, serve};
+pub(crate) use drain::{Held, InFlight};
 
 use crate::call::REQUEST_ID;
+use crate::frames::{self, Methods};
 use crate::service::Serve;
 use crate::wire::{Routes, panic_text};
 use crate::{Call, DEADLINE_DEFAULT, StartError};
@@ -17,7 +19,6 @@ use buffa::Message as _;
 use buffa_descriptor::generated::descriptor::FileDescriptorSet;
 use connectrpc::{ConnectRpcBody, ConnectRpcService, DeadlinePolicy, Limits};
 use connectrpc_health::StaticChecker;
-use drain::InFlight;
 use futures::FutureExt as _;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, Request, Response, StatusCode};
@@ -33,9 +34,9 @@ use tower::util::BoxCloneSyncService;
 pub(crate) type Pages = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// The largest request message, in bytes, also of one that is split into frames.
-const MESSAGE_MAX: usize = 4 * 1024 * 1024;
+pub(crate) const MESSAGE_MAX: usize = 4 * 1024 * 1024;
 /// The longest deadline a caller may ask for.
-const DEADLINE_MAX: Duration = Duration::from_secs(10 * 60);
+pub(crate) const DEADLINE_MAX: Duration = Duration::from_secs(10 * 60);
 
 /// Answers the requests of all connections. Cheap to clone.
 #[derive(Clone)]
@@ -46,6 +47,9 @@ pub(crate) struct Answerer {
     pages: Option<Pages>,
     in_flight: InFlight,
     health: Arc<StaticChecker>,
+    methods: Arc<Methods>,
+    /// What invites callers that know frames; set once frames are served.
+    invitation: Option<HeaderValue>,
 }
 
 impl Answerer {
@@ -58,6 +62,7 @@ impl Answerer {
             routes = server.register(routes);
         }
         let names = servers.keys().copied();
+        let methods = Arc::new(routes.methods);
         let (router, health) = connectrpc_health::install_static(routes.router, names.clone());
         let mut services: BTreeSet<String> = names.map(str::to_owned).collect();
         services.insert(connectrpc_health::HEALTH_SERVICE_NAME.to_owned());
@@ -71,7 +76,21 @@ impl Answerer {
         let limits = Limits::default().with_max_request_body_size(MESSAGE_MAX).with_max_message_size(MESSAGE_MAX);
         let deadlines = DeadlinePolicy::new().with_default_timeout(DEADLINE_DEFAULT).with_max(DEADLINE_MAX);
         let rpc = ConnectRpcService::new(router).with_limits(limits).with_deadline_policy(deadlines);
-        Ok(Self { rpc, services: Arc::new(services), pages, in_flight: InFlight::new(), health })
+        let (services, in_flight) = (Arc::new(services), InFlight::default());
+        Ok(Self { rpc, services, pages, in_flight, health, methods, invitation: None })
+    }
+
+    /// Invites callers that know frames to where this leads.
+    pub fn invite(&mut self, invitation: Option<HeaderValue>) {
+        self.invitation = invitation;
+    }
+
+    pub fn invites(&self) -> bool {
+        self.invitation.is_some()
+    }
+
+    pub fn methods(&self) -> &Arc<Methods> {
+        &self.methods
     }
 
     pub fn in_flight(&self) -> &InFlight {
@@ -83,8 +102,15 @@ impl Answerer {
         self.health.shutdown();
     }
 
-    pub async fn answer(self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    /// Answers a request. `offer` is what a caller writes that knows frames, and believes to be on this very connection.
+    pub async fn answer(
+        self,
+        request: Request<Incoming>,
+        offer: Option<HeaderValue>,
+    ) -> Result<Response<Body>, Infallible> {
         let mut request = with_call(request);
+        let invitation =
+            self.invitation.filter(|_| offer.is_some() && request.headers().get(frames::HEADER) == offer.as_ref());
         let request_id =
             request.extensions().get::<Call>().and_then(|call| HeaderValue::from_str(call.request_id()).ok());
         let path = request.uri().path();
@@ -109,6 +135,9 @@ impl Answerer {
         };
         if let Some(request_id) = request_id {
             response.headers_mut().entry(REQUEST_ID).or_insert(request_id);
+        }
+        if let Some(invitation) = invitation {
+            response.headers_mut().insert(frames::HEADER, invitation);
         }
         Ok(response.map(|body| Body::new(Counted::new(body, held))))
     }

@@ -1,8 +1,13 @@
 //! The example service, served inside of a test; and requests as simple clients send them.
-#![allow(dead_code)] // Each test file uses a part.
+#![allow(dead_code, clippy::unwrap_used, clippy::panic)] // Each test file uses a part; what fails here is meant to.
 
-use shoal_sdk::{Environment, Shutdown, StartError};
+use shoal_sdk::{Call, Environment, Service, Shutdown, StartError};
+use shoal_sdk_example::calls::{self, Greeter};
+use shoal_sdk_example::contracts::example::greeter::v1::EchoRequest;
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -25,16 +30,50 @@ impl Running {
         let settings = serde_json::json!({"greeting": greeting});
         let environment = Environment::for_tests(folder.path()).with_settings(&settings).unwrap();
         let service = shoal_sdk_example::service(environment).await.unwrap();
+        Self::serving(service, folder).await
+    }
+
+    /// Serves it over HTTP and frames.
+    pub async fn serving(service: Service, folder: TempDir) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shutdown = Shutdown::new();
+        let service = service.frames(&folder.path().join("s.calls"));
         let served = tokio::spawn(service.serve(listener, shutdown.clone()));
         Self { address, folder, shutdown, served }
+    }
+
+    pub fn frames_socket(&self) -> PathBuf {
+        self.folder.path().join("s.calls")
+    }
+
+    /// A caller over HTTP/2 only.
+    pub fn over_http2(&self) -> Arc<dyn Greeter> {
+        let environment = Environment::for_tests(self.folder.path()).with_callee("greeter", self.address).unwrap();
+        calls::greeter(&environment.without_frames()).unwrap()
+    }
+
+    /// A caller that has found the frames.
+    pub async fn over_frames(&self) -> Arc<dyn Greeter> {
+        let environment = Environment::for_tests(self.folder.path()).with_callee("greeter", self.address).unwrap();
+        let greeter = calls::greeter(&environment).unwrap();
+        framed(&environment, &greeter).await;
+        greeter
     }
 
     pub async fn stop(self) {
         self.shutdown.request();
         self.served.await.unwrap().unwrap();
+    }
+}
+
+/// Calls until all calls go over frames.
+pub async fn framed(environment: &Environment, greeter: &Arc<dyn Greeter>) {
+    let until = Instant::now() + Duration::from_secs(60);
+    while environment.framed_for_tests("greeter").is_none_or(|(endpoints, framed)| framed < endpoints) {
+        assert!(Instant::now() < until, "frames were never found");
+        greeter.echo(&Call::new(), EchoRequest::default()).await.unwrap();
+        tokio::task::yield_now().await;
     }
 }
 

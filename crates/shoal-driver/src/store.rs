@@ -12,9 +12,12 @@ const KEPT: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("kept");
 /// The store, open for one supervisor.
 pub struct Store {
     open: Mutex<Option<Database>>,
-    again: Box<dyn Fn() -> Result<Database, redb::Error> + Send>,
+    again: Reopen,
     path: PathBuf,
 }
+
+/// Opens a store's database.
+pub type Reopen = Box<dyn Fn() -> Result<Database, redb::Error> + Send>;
 
 /// Why the store refused.
 #[derive(Debug, thiserror::Error)]
@@ -53,10 +56,11 @@ impl Store {
         Self::open_with(path, Box::new(move || Ok(Database::create(&file)?)))
     }
 
-    fn open_with(
-        path: &Path,
-        again: Box<dyn Fn() -> Result<Database, redb::Error> + Send>,
-    ) -> Result<Self, StoreError> {
+    /// As [`Store::open`], on whatever `again` opens, now and after each failure; `path` is its name in errors.
+    ///
+    /// # Errors
+    /// When that cannot be opened or repaired.
+    pub fn open_with(path: &Path, again: Reopen) -> Result<Self, StoreError> {
         let store = Self { open: Mutex::new(None), again, path: path.to_path_buf() };
         let failed = |source| StoreError::Open { path: store.path.display().to_string(), source: Box::new(source) };
         store.with(|_| Ok(())).map_err(failed)?;
