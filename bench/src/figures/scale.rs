@@ -4,7 +4,7 @@
 use crate::Failure;
 use crate::process::neighbour;
 use crate::report::{Row, millis};
-use crate::rounds::{Settings, median};
+use crate::rounds::Settings;
 use std::process::Command;
 use std::time::Duration;
 
@@ -15,20 +15,14 @@ const LENGTH_MIN: Duration = Duration::from_secs(1);
 /// One change to all holders, and the memory of all of it.
 pub fn change(settings: &Settings) -> Result<Vec<Row>, Failure> {
     let services = if settings.length < LENGTH_MIN { SERVICES / 50 } else { SERVICES };
-    let (mut changes, mut memories) = (Vec::new(), Vec::new());
-    // It takes long, and varies little.
-    for _ in 0..settings.rounds.min(3) {
-        let output = Command::new(neighbour("shoal-sim")?).args(["scale", &services.to_string()]).output()?;
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        let after = |words: &str| said.split_once(words)?.1.split_whitespace().next()?.parse::<f64>().ok();
-        let (Some(change), Some(memory), true) = (after("acknowledged: "), after("memory: "), output.status.success())
-        else {
-            return Err(format!("the simulation says: {said}").into());
-        };
-        changes.push(change);
-        memories.push(memory);
-    }
-    let (change, memory) = (median(changes), median(memories));
+    // Once: it takes minutes, and varies little.
+    let output = Command::new(neighbour("shoal-sim")?).args(["scale", &services.to_string()]).output()?;
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    let after = |words: &str| said.split_once(words)?.1.split_whitespace().next()?.parse::<f64>().ok();
+    let (Some(change), Some(memory), true) = (after("acknowledged: "), after("memory: "), output.status.success())
+    else {
+        return Err(format!("the simulation ended with {}: {said}", output.status).into());
+    };
     Ok(vec![
         Row::new(format!("one change to the holders of {services} services"), millis(change)).at_most(
             change,
