@@ -146,9 +146,10 @@ impl Holder {
                 if !self.watches.includes(&service) {
                     return Effect::Nothing;
                 }
-                let by_replica = endpoints.into_iter().map(|endpoint| (endpoint.replica.clone(), endpoint));
+                let endpoints = endpoints.into_iter().map(|endpoint| (endpoint.replica.clone(), endpoint));
+                let by_replica: BTreeMap<ReplicaName, Endpoint> = endpoints.collect();
                 self.told.insert(service.clone(), None);
-                self.replace(service, generation, by_replica.collect())
+                self.replace(service, generation, by_replica.into_values().collect())
             }
             FromPublisher::Delta { service, from, generation, added, removed } => {
                 let Some((current, held)) =
@@ -161,11 +162,14 @@ impl Holder {
                         format!("a change of {service} starts at generation {}, but {} is held", from.0, current.0);
                     return Effect::Reconnect { why };
                 }
-                let mut endpoints: BTreeMap<ReplicaName, Endpoint> =
-                    held.iter().map(|endpoint| (endpoint.replica.clone(), endpoint.clone())).collect();
-                endpoints.retain(|replica, _| !removed.contains(replica));
-                endpoints.extend(added.into_iter().map(|endpoint| (endpoint.replica.clone(), endpoint)));
-                self.replace(service, generation, endpoints)
+                let removed = removed.into_iter().map(|replica| (replica, None));
+                let added = added.into_iter().map(|endpoint| (endpoint.replica.clone(), Some(endpoint)));
+                let changed: BTreeMap<ReplicaName, Option<Endpoint>> = removed.chain(added).collect();
+                let kept = held.iter().filter(|endpoint| !changed.contains_key(&endpoint.replica)).cloned();
+                let mut endpoints: Vec<Endpoint> = kept.collect();
+                endpoints.extend(changed.into_values().flatten());
+                endpoints.sort_unstable_by(|a, b| a.replica.cmp(&b.replica));
+                self.replace(service, generation, endpoints.into())
             }
             FromPublisher::Heartbeat => Effect::Nothing,
             FromPublisher::Refused { why } => Effect::Refused { why },
@@ -223,13 +227,8 @@ impl Holder {
         self.times
     }
 
-    fn replace(
-        &mut self,
-        service: ServiceName,
-        generation: Generation,
-        endpoints: BTreeMap<ReplicaName, Endpoint>,
-    ) -> Effect {
-        let new = (generation, endpoints.into_values().collect::<Arc<[_]>>());
+    fn replace(&mut self, service: ServiceName, generation: Generation, endpoints: Arc<[Endpoint]>) -> Effect {
+        let new = (generation, endpoints);
         let old = self.view.endpoints.get(&service);
         if old == Some(&new) {
             return Effect::Nothing;

@@ -17,11 +17,13 @@ pub mod holder;
 pub mod kept;
 mod lines;
 pub mod messages;
+mod published;
 pub mod publisher;
 mod reports;
 pub mod serve;
 pub mod sketch;
 pub mod sockets;
+mod watchers;
 
 pub use edges::{Edge, Edges, InFlight};
 pub use follow::Follower;

@@ -7,7 +7,9 @@ use crate::messages::{
     CALLERS_PER_LINE_MAX, Caller, EDGES_PER_REPORT_MAX, EdgeReport, FromHolder, FromPublisher, HolderName,
     RoutingTable, VERSION, VERSION_WITH_CALLERS, WATCHES_MAX, Watches, accepts,
 };
+use crate::published::Published;
 use crate::reports::Reports;
+use crate::watchers::Watchers;
 use shoal_model::{Endpoint, Generation, Millis, ReplicaName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,6 +18,14 @@ use std::time::Duration;
 /// Numbers a connection of a holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ConnectionId(u64);
+
+#[cfg(test)]
+impl ConnectionId {
+    /// For tests: a connection with this number.
+    pub(crate) fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// The publisher's limits and times.
 #[derive(Clone, Debug)]
@@ -51,6 +61,7 @@ pub struct Publisher {
     routing: Option<Arc<RoutingTable>>,
     callers: Option<Arc<BTreeMap<ReplicaName, Caller>>>,
     holders: BTreeMap<ConnectionId, Held>,
+    watchers: Watchers,
     connections_made: u64,
     /// Services of which somebody may not have acknowledged the last generation yet.
     unacknowledged: BTreeSet<ServiceName>,
@@ -79,44 +90,6 @@ impl Touched {
 }
 
 #[derive(Debug)]
-struct Published {
-    generation: Generation,
-    endpoints: Arc<[Endpoint]>,
-    /// The generation last returned by `newly_acknowledged`.
-    acknowledged: Option<Generation>,
-    /// No connection before this one keeps it from rising: so that ten thousand acknowledgements are not ten thousand
-    /// times ten thousand looks.
-    laggard: ConnectionId,
-}
-
-impl Published {
-    /// The generation that everybody who counts has acknowledged by now, if that has risen.
-    fn rise(
-        &mut self,
-        service: &ServiceName,
-        holders: &BTreeMap<ConnectionId, Held>,
-        lease: Duration,
-        now: Millis,
-    ) -> Option<Generation> {
-        let level = |holder: &Held| holder.acknowledged.get(service).copied();
-        let lags = |holder: &Held| level(holder) <= self.acknowledged && holder.counts(service, lease, now);
-        if let Some((id, _)) = holders.range(self.laggard..).find(|(_, holder)| lags(holder)) {
-            self.laggard = *id;
-            return None;
-        }
-        self.laggard = ConnectionId::default();
-        let lowest = holders.values().filter(|holder| holder.counts(service, lease, now)).map(level).min();
-        // `None` inside means a holder that has acknowledged nothing yet.
-        let generation = lowest.unwrap_or(Some(self.generation));
-        if generation > self.acknowledged {
-            self.acknowledged = generation;
-            return generation;
-        }
-        None
-    }
-}
-
-#[derive(Debug)]
 struct Held {
     name: HolderName,
     version: u32,
@@ -137,9 +110,9 @@ struct Held {
 }
 
 impl Held {
-    /// Whether it is waited for: it watches the service, and its lease has not run out.
-    fn counts(&self, service: &ServiceName, lease: Duration, now: Millis) -> bool {
-        now < self.heard.after(lease) && self.watches.includes(service)
+    /// Whether it is waited for: its lease has not run out.
+    fn counts(&self, lease: Duration, now: Millis) -> bool {
+        now < self.heard.after(lease)
     }
 }
 
@@ -156,6 +129,7 @@ impl Publisher {
             routing: None,
             callers: None,
             holders: BTreeMap::new(),
+            watchers: Watchers::default(),
             connections_made: 0,
             unacknowledged: BTreeSet::new(),
             touched: Touched::All,
@@ -187,13 +161,14 @@ impl Publisher {
                 acknowledged = current.acknowledged;
             }
         }
-        for holder in self.holders.values_mut().filter(|holder| holder.watches.includes(&service)) {
-            holder.untold.insert(service.clone());
+        for id in self.watchers.of(&service) {
+            if let Some(holder) = self.holders.get_mut(id) {
+                holder.untold.insert(service.clone());
+            }
         }
         self.unacknowledged.insert(service.clone());
         self.touched.add(&service);
-        let laggard = ConnectionId::default();
-        self.services.insert(service, Published { generation, endpoints, acknowledged, laggard });
+        self.services.insert(service, Published::new(generation, endpoints, acknowledged));
     }
 
     /// The gateway's routes from now on.
@@ -225,11 +200,7 @@ impl Publisher {
             return Err(format!("One holder may watch at most {WATCHES_MAX} services, not {}.", services.len()));
         }
         // A connection of this holder that has ended is replaced; what it acknowledged is told anew.
-        let before = self.holders.len();
-        self.holders.retain(|_, held| held.connected || held.name != holder);
-        if self.holders.len() != before {
-            self.touched = Touched::All;
-        }
+        self.drop_if(|held| !held.connected && held.name == holder);
         if self.holders.len() >= self.settings.holders_max {
             return Err(format!("Already {} holders are connected, which is the most.", self.holders.len()));
         }
@@ -250,6 +221,7 @@ impl Publisher {
             told: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
         };
+        self.watchers.join(id, &held.watches);
         self.holders.insert(id, held);
         Ok(id)
     }
@@ -303,8 +275,8 @@ impl Publisher {
         holder.connected = false;
         let name = holder.name.clone();
         if self.holders.values().any(|held| held.connected && held.name == name) {
-            self.holders.remove(&id); // It is back already, on another connection.
-            self.touched = Touched::All;
+            // It is back already, on another connection.
+            self.drop_if(|held| !held.connected && held.name == name);
         } else {
             self.reports.silence(&name);
         }
@@ -312,8 +284,7 @@ impl Publisher {
 
     /// A holder's process is gone: nobody waits for it any more. Its counters stay in the sums.
     pub fn forget(&mut self, name: &HolderName) {
-        self.holders.retain(|_, held| held.name != *name);
-        self.touched = Touched::All;
+        self.drop_if(|held| held.name == *name);
         self.reports.forget(name);
     }
 
@@ -347,8 +318,8 @@ impl Publisher {
         };
         let now_told = (published.generation, Arc::clone(&published.endpoints));
         let line = match holder.told.insert(service.clone(), now_told) {
-            None => snapshot(service, published),
-            Some((from, before)) => delta(service, from, &before, published),
+            None => published.snapshot(service),
+            Some((from, before)) => published.delta(service, from, &before),
         };
         Some(line)
     }
@@ -367,7 +338,11 @@ impl Publisher {
         let mut risen = Vec::new();
         for service in touched {
             let Some(published) = self.services.get_mut(&service) else { continue };
-            if let Some(generation) = published.rise(&service, &self.holders, self.settings.lease, now) {
+            let acknowledged = |id: ConnectionId| {
+                let holder = self.holders.get(&id).filter(|holder| holder.counts(self.settings.lease, now))?;
+                Some(holder.acknowledged.get(&service).copied())
+            };
+            if let Some(generation) = published.rise(self.watchers.of(&service), acknowledged) {
                 risen.push((service.clone(), generation));
             }
             if published.acknowledged == Some(published.generation) {
@@ -400,6 +375,13 @@ impl Publisher {
         self.holders.values().filter(|holder| holder.connected).count()
     }
 
+    fn drop_if(&mut self, is_gone: impl Fn(&Held) -> bool) {
+        for (id, gone) in self.holders.extract_if(.., |_, holder| is_gone(holder)) {
+            self.watchers.leave(id, &gone.watches);
+            self.touched = Touched::All;
+        }
+    }
+
     /// Lets go of holders that are disconnected and past their lease. A connected one past its lease stays: it is not
     /// waited for, until it speaks again.
     fn drop_lapsed(&mut self, now: Millis) {
@@ -408,7 +390,7 @@ impl Publisher {
         }
         self.touched = Touched::All;
         let lease = self.settings.lease;
-        self.holders.retain(|_, holder| holder.connected || now < holder.heard.after(lease));
+        self.drop_if(|holder| !holder.connected && !holder.counts(lease, now));
         let ends = self.holders.values().map(|holder| holder.heard.after(lease)).filter(|end| *end > now);
         self.lapses_from = ends.min().unwrap_or_else(|| now.after(lease));
         let live = self.holders.values().map(|held| &held.name).collect();
@@ -427,28 +409,6 @@ pub(crate) fn refuse_version(version: u32) -> Result<(), String> {
         "rebuild this program against the current SDK"
     };
     Err(format!("This supervisor speaks version {VERSION} of the discovery protocol, not {version}: {mend}."))
-}
-
-fn snapshot(service: &ServiceName, published: &Published) -> FromPublisher {
-    FromPublisher::Snapshot {
-        service: service.clone(),
-        generation: published.generation,
-        endpoints: published.endpoints.to_vec(),
-    }
-}
-
-fn delta(service: &ServiceName, from: Generation, before: &[Endpoint], published: &Published) -> FromPublisher {
-    let old: BTreeMap<&ReplicaName, &Endpoint> = before.iter().map(|endpoint| (&endpoint.replica, endpoint)).collect();
-    let new: BTreeMap<&ReplicaName, &Endpoint> =
-        published.endpoints.iter().map(|endpoint| (&endpoint.replica, endpoint)).collect();
-    let added = new.iter().filter(|(replica, endpoint)| old.get(*replica) != Some(endpoint));
-    FromPublisher::Delta {
-        service: service.clone(),
-        from,
-        generation: published.generation,
-        added: added.map(|(_, endpoint)| (*endpoint).clone()).collect(),
-        removed: old.keys().filter(|replica| !new.contains_key(*replica)).map(|replica| (*replica).clone()).collect(),
-    }
 }
 
 /// What a holder has not been told of how much its callees take.

@@ -26,6 +26,8 @@ struct Platter {
     is_full: bool,
     /// Says that it has synced, and has not: a planted fault.
     lies: bool,
+    /// Never loses power, and so need not know what a power cut would leave.
+    steady: bool,
     /// Writes until whoever writes is killed.
     fuel: Option<u64>,
     /// Whoever had it open was killed: nothing of theirs comes through any more.
@@ -74,6 +76,11 @@ impl Disk {
         let disk = Self::default();
         disk.platter().lies = lies;
         disk
+    }
+
+    /// From now on it never loses power.
+    pub fn steady(&self) {
+        self.platter().steady = true;
     }
 
     /// The store on it.
@@ -185,7 +192,9 @@ impl Backend {
             None => {}
         }
         write.apply(&mut platter.cached);
-        platter.pending.push(write);
+        if !platter.steady {
+            platter.pending.push(write);
+        }
         Ok(())
     }
 }

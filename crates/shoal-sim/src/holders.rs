@@ -106,6 +106,15 @@ impl Held {
         }
     }
 
+    /// The services that it hears of; `None` when of all.
+    #[must_use]
+    pub fn watched(&self) -> Option<&BTreeSet<ServiceName>> {
+        match &self.watches {
+            Watches::All => None,
+            Watches::Only(services) => Some(services),
+        }
+    }
+
     /// Whether it hears of a service.
     #[must_use]
     pub fn watches(&self, service: &ServiceName) -> bool {
@@ -233,6 +242,7 @@ impl World {
         let before = held.routes.insert(service.clone(), routes.clone()).unwrap_or_default();
         for left in before.difference(&routes) {
             let requests = match self.random.below(100) {
+                _ if !self.is_watched => 0,
                 0..50 => 0,
                 50..97 => self.random.between(1, 4_000),
                 _ => 20_000,

@@ -10,6 +10,11 @@ use shoal_reconcile::ServiceTarget;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
+/// Changes, of which the one in the middle counts.
+const CHANGES: u64 = 5;
+/// How long a change may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What was measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Figures {
@@ -36,27 +41,36 @@ pub fn measure(services: u32) -> Result<Figures, String> {
     settle(&mut world)?;
     let up = begun.elapsed();
     let first = named(0);
-    let victim = ReplicaName { service: first.clone(), serial: 1 };
-    let mark: Mark = world.machine.mark(&victim).ok_or("nothing runs")?;
+    let holders = world.holders.values().filter(|held| held.watches(&first)).count();
+    let mut changes = Vec::new();
+    for serial in 1..=CHANGES {
+        changes.push(change(&mut world, &ReplicaName { service: first.clone(), serial })?);
+    }
+    changes.sort_unstable();
+    let change = changes.get(changes.len() / 2).copied().unwrap_or_default();
+    Ok(Figures { replicas: world.machine.traces.len(), holders, up, change, memory: memory() })
+}
+
+/// A replica crashes; how long until everybody has its successor.
+fn change(world: &mut World, victim: &ReplicaName) -> Result<Duration, String> {
+    let mark: Mark = world.machine.mark(victim).ok_or("nothing runs")?;
     let begun = Instant::now();
     world.after(0, Event::Exit { mark, exit: Exit::Code { code: 1 } });
-    let holders = world.holders.values().filter(|held| held.watches(&first)).count();
-    while !is_known(&world, &first, &victim) {
+    while !is_known(world, &victim.service, victim) {
         world.run_until(world.now + 5);
         if let Some(violation) = world.violation() {
             return Err(violation.0.clone());
         }
-        if begun.elapsed() > Duration::from_secs(300) {
-            return Err("the change is not known to all after five minutes".to_owned());
+        if begun.elapsed() > PATIENCE {
+            return Err("a change is not known to all after a minute".to_owned());
         }
     }
-    let change = begun.elapsed();
-    Ok(Figures { replicas: world.machine.traces.len(), holders, up, change, memory: memory() })
+    Ok(begun.elapsed())
 }
 
 fn settle(world: &mut World) -> Result<(), String> {
-    for _ in 0..600 {
-        world.run_until(world.now + 100);
+    for _ in 0..120 {
+        world.run_until(world.now + 500);
         if let Some(violation) = world.violation() {
             return Err(violation.0.clone());
         }
@@ -92,7 +106,7 @@ fn targets(services: u32) -> BTreeMap<ServiceName, ServiceTarget> {
         (name, ServiceTarget { revision, replicas, replicas_max: Replicas::MOST, after: BTreeSet::new() })
     };
     let of = |index: u32| {
-        let callees = [0, index / 2, index / 3].into_iter().filter(|callee| *callee < index);
+        let callees = [0, index / 2].into_iter().filter(|callee| *callee < index);
         target(named(index), callees.map(named).collect(), 10)
     };
     (0..services).map(of).chain([target(ServiceName::gateway(), BTreeSet::new(), 1)]).collect()

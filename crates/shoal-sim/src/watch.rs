@@ -263,10 +263,11 @@ impl World {
             right.entry(&name.service).or_default().insert(name);
         }
         for (name, held) in &self.holders {
-            for (service, right) in right.iter().filter(|(service, _)| held.watches(service)) {
-                let routes: BTreeSet<&ReplicaName> = held.routes.get(*service).into_iter().flatten().collect();
-                if routes != *right {
-                    return Some(format!("{name} sends to {routes:?} in place of {right:?}"));
+            for service in held.watched().map_or_else(|| right.keys().copied().collect(), Vec::from_iter) {
+                let routes = held.routes.get(service).into_iter().flatten();
+                let right = right.get(service).into_iter().flatten().copied();
+                if !routes.eq(right) {
+                    return Some(format!("{name} does not send to those of {service} that are ready"));
                 }
             }
         }

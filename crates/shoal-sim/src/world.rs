@@ -175,7 +175,9 @@ impl World {
     #[must_use]
     pub fn calm() -> Self {
         let temper = Temper::default();
-        Self { temper, faults: false, is_watched: false, ..Self::new(0, None) }
+        let world = Self::new(0, None);
+        world.disk.steady();
+        Self { temper, faults: false, is_watched: false, ..world }
     }
 
     /// Now, as the supervisor's clock says it.
