@@ -42,7 +42,9 @@ fn down_after_a_kill_leaves_nothing() {
     application.up();
     let before = application.processes();
     assert!(before.len() >= 7, "a supervisor, three replicas and their keepers: {before:?}");
-    kill(application.supervisor());
+    let supervisor = application.supervisor();
+    kill(supervisor);
+    eventually("the supervisor is gone", || (!alive(supervisor)).then_some(()));
     application.down();
     eventually("nothing is left", || pids_with_variable(application.folder()).is_empty().then_some(()));
 }
