@@ -110,7 +110,9 @@ async fn a_replica_is_acknowledged_as_gone_once_what_was_sent_to_it_is_answered(
     let asking = tokio::spawn(async move { client(address).await.send_request(get("/")).await.unwrap() });
     came.acquire().await.unwrap().forget();
     let generation = stage.publish("storefront", &[]);
-    until("no new request goes there", async || stage.get("/").await.status == 503).await;
+    // One that comes before the gateway has heard of it is sent there, and stays.
+    let refused = async || tokio::time::timeout(Duration::from_secs(1), stage.get("/")).await;
+    until("no new request goes there", async || refused().await.is_ok_and(|answer| answer.status == 503)).await;
     let early = tokio::time::timeout(Duration::from_millis(200), stage.acknowledged("storefront", generation)).await;
     assert!(early.is_err(), "acknowledged while its request was under way");
     go.add_permits(1);
