@@ -15,6 +15,7 @@ pub struct Application {
     folder: tempfile::TempDir,
     sockets: tempfile::TempDir,
     shoal: PathBuf,
+    variables: Vec<(&'static str, String)>,
     runtime: Runtime,
     control: Option<Client>,
     running: bool,
@@ -40,12 +41,20 @@ impl Application {
             folder: tempfile::Builder::new().prefix("bench").tempdir()?,
             sockets: tempfile::Builder::new().prefix("run").tempdir()?,
             shoal: neighbour("shoal")?,
+            variables: Vec::new(),
             runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()?,
             control: None,
             running: false,
         };
         std::fs::write(application.folder.path().join("shoal.toml"), manifest)?;
         Ok(application)
+    }
+
+    /// Gives `shoal up` a variable of its environment.
+    #[must_use]
+    pub fn with_variable(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.push((name, value.to_owned()));
+        self
     }
 
     /// Makes one and starts it.
@@ -76,6 +85,7 @@ impl Application {
     fn shoal(&self, words: &[&str]) -> Result<(), Failure> {
         let mut command = Command::new(&self.shoal);
         command.args(words).current_dir(self.folder.path()).env("XDG_RUNTIME_DIR", self.sockets.path());
+        command.envs(self.variables.iter().map(|(name, value)| (*name, value)));
         let output = command.env_remove("RUST_LOG").output()?;
         if output.status.success() {
             return Ok(());

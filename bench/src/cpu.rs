@@ -28,6 +28,16 @@ pub fn seconds_with_ended_threads(pid: u32) -> Result<f64, Failure> {
     Ok((user + system) / rustix::param::clock_ticks_per_second() as f64)
 }
 
+/// The same of a process and its children.
+pub fn seconds_of_family(pid: u32) -> Result<f64, Failure> {
+    let mut sum = seconds_with_ended_threads(pid)?;
+    for child in children(pid)? {
+        // One that ended meanwhile takes its time with it.
+        sum += seconds_with_ended_threads(child).unwrap_or(0.0);
+    }
+    Ok(sum)
+}
+
 /// How many cores the whole machine keeps busy, looked at for a moment.
 pub fn busy_cores() -> Result<f64, Failure> {
     let look = || -> Result<(f64, f64), Failure> {

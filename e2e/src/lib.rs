@@ -5,6 +5,7 @@
 
 mod application;
 mod browser;
+mod checked;
 mod hello;
 mod page;
 mod peers;
@@ -16,6 +17,7 @@ mod wait;
 
 pub use application::{Application, Output, shoal};
 pub use browser::{Browser, Window};
+pub use checked::{CheckedStore, Programs, programs, services};
 pub use hello::hello;
 pub use page::{Page, get, send};
 pub use peers::{Door, Peers, Proxy};

@@ -44,6 +44,11 @@ const NEEDS: &[Need] = &[
     Need { purpose: "calls as anyone makes them", sign: Sign::Program(&["curl"]), packages: &["curl"] },
     Need { purpose: "a proxy to compare with", sign: Sign::Program(&["nginx"]), packages: &["nginx-light"] },
     Need { purpose: "another proxy to compare with", sign: Sign::Program(&["haproxy"]), packages: &["haproxy"] },
+    Need {
+        purpose: "the suites of services on PostgreSQL",
+        sign: Sign::Program(&["initdb"]),
+        packages: &["postgresql"],
+    },
     Need { purpose: "certificates for TLS tests", sign: Sign::Program(&["openssl"]), packages: &["openssl"] },
 ];
 
@@ -61,11 +66,25 @@ pub fn programs() -> Result<(), String> {
         return Err(named(&missing, &packages));
     }
     eprintln!("installing for the tests: {}", packages.join(" "));
+    if packages.contains(&"postgresql") {
+        without_a_cluster()?;
+    }
     let install = ["install", "--yes", "--no-install-recommends"];
     succeed(Command::new("apt-get").arg("update").arg("--quiet"))?;
     succeed(Command::new("apt-get").args(install).args(&packages).env("DEBIAN_FRONTEND", "noninteractive"))?;
     let still: Vec<&Need> = missing.into_iter().filter(|need| !is_there(&need.sign)).collect();
     if still.is_empty() { Ok(()) } else { Err(format!("installed, but not found:\n{}", list(&still))) }
+}
+
+/// Keeps Debian from making and running a PostgreSQL of its own: tests start theirs.
+fn without_a_cluster() -> Result<(), String> {
+    let file = Path::new("/etc/postgresql-common/createcluster.conf");
+    if file.exists() {
+        return Ok(());
+    }
+    let folder = file.parent().map_or(Ok(()), std::fs::create_dir_all);
+    let written = folder.and_then(|()| std::fs::write(file, "create_main_cluster = false\n"));
+    written.map_err(|error| format!("{} could not be written: {error}", file.display()))
 }
 
 /// The Python of an environment under `target` that has the packages the tests import.
@@ -117,9 +136,10 @@ fn is_there(sign: &Sign) -> bool {
 
 fn on_path(name: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    // Debian puts servers where the path of somebody who is not root may not lead.
+    // Debian puts servers where the path of somebody who is not root may not lead, and PostgreSQL's by version.
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let folders = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
-    folders.into_iter().any(|folder| folder.join(name).is_file())
+    folders.chain(versions.map(|version| version.path().join("bin"))).any(|folder| folder.join(name).is_file())
 }
 
 fn has_file(folder: &Path, ending: &str, depth: usize) -> bool {

@@ -4,6 +4,7 @@
 //! Never: part of what users run.
 
 mod bench;
+mod chaos;
 mod install;
 mod metadata;
 mod sim;
@@ -22,6 +23,8 @@ Usage: cargo xtask <command>
   sim [--seed N] [--histories M]
                    plays seeded histories of the supervisor, with faults; a seed alone is told from beginning to end
   sim scale        one change to all holders of 1,000 services of 10 replicas: how long, and how much memory
+  chaos --minutes N [--seed S] [--database sqlite|postgres]
+                   the store under seeded faults, judged from outside; the seed of a run replays its faults
   setup            installs what the tests need, and nothing else
   bench [ARGS]     measures what Shoal costs beside its peers; ARGS are figures, --rounds N, --seconds S, --list
   test [ARGS]      installs what the tests need, builds shoal, runs every test; ARGS go to `cargo test`
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         ["bench", rest @ ..] => bench::run(&root(), rest),
         ["tidy"] => tidy::run(&root(), false),
         ["tidy", "--tighten"] => tidy::run(&root(), true),
+        ["chaos", rest @ ..] => chaos::run(&root(), rest),
         ["sim", rest @ ..] => sim::run(&root(), rest),
         ["setup"] => test::setup(&root()).map(drop),
         ["test", rest @ ..] => test::run(&root(), rest),

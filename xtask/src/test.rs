@@ -14,8 +14,9 @@ pub fn setup(root: &Path) -> Result<PathBuf, String> {
 /// Runs every test. `arguments` go to `cargo test`.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
     let python = setup(root)?;
-    // Tests of the whole run the real binary, which `cargo test` alone would not build for them.
-    install::succeed(metadata::cargo().args(["build", "--package", "shoal-cli"]).current_dir(root))?;
+    // Tests of the whole run the real binaries, which `cargo test` alone would not build for them.
+    let build = ["build", "--package", "shoal-cli", "--package", "store-check"];
+    install::succeed(metadata::cargo().args(build).current_dir(root))?;
     let test = ["test", "--workspace"];
     install::succeed(metadata::cargo().args(test).args(arguments).env("SHOAL_TEST_PYTHON", python).current_dir(root))
 }

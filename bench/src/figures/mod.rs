@@ -3,9 +3,11 @@
 mod gateway;
 mod grpc;
 mod life;
+mod orders;
 mod pages;
 mod scale;
 mod sdk;
+mod store;
 
 use crate::Failure;
 use crate::report::Row;
@@ -57,6 +59,11 @@ pub const ALL: &[Figure] = &[
         name: "pages",
         title: "CPU of a page of the store, thirteen product views for each checkout",
         measure: pages::mix,
+    },
+    Figure {
+        name: "orders",
+        title: "Orders of the store, from the basket to the confirmation: 16 shoppers, each commit on disk",
+        measure: orders::durable,
     },
     Figure {
         name: "scale",

@@ -1,13 +1,12 @@
 //! What a page of the example store costs, service by service. Never: with pictures; a page is what the storefront writes.
 
-use crate::application::Application;
+use super::store;
 use crate::report::{Row, millis};
 use crate::rounds::{Settings, median};
-use crate::{Failure, cpu, interrupt};
+use crate::{Failure, interrupt};
 use shoal_load::store::{Store, Visit};
 use shoal_load::{Arrivals, Client, ClientSettings, Latency, OpenLoop, Target};
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::Duration;
 
 /// Visits a second: thirteen product views for each checkout.
@@ -15,7 +14,7 @@ const RATE: f64 = 56.0;
 
 /// CPU per page of each service, and of what is Shoal's own.
 pub fn mix(settings: &Settings) -> Result<Vec<Row>, Failure> {
-    let application = Application::start(&manifest()?)?;
+    let application = store::start("sqlite")?;
     let address = application.address()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = Client::new(Target::Tcp(address), ClientSettings::default());
@@ -36,9 +35,9 @@ pub fn mix(settings: &Settings) -> Result<Vec<Row>, Failure> {
     let (mut totals, mut views) = (Vec::new(), Vec::new());
     for _ in 0..settings.rounds {
         interrupt::check()?;
-        let before = used(&application)?;
+        let before = store::used(&application)?;
         let visits = ask(settings.length.max(Duration::from_secs(1)))?;
-        let after = used(&application)?;
+        let after = store::used(&application)?;
         let mut pages = 0_u32;
         for (took, visit) in &visits {
             let bad = visit.steps.iter().find(|step| !step.succeeded());
@@ -65,26 +64,4 @@ pub fn mix(settings: &Settings) -> Result<Vec<Row>, Failure> {
     rows.push(Row::new("a product view, p50", millis(views.p50().as_secs_f64())));
     rows.push(Row::new("a product view, p99", millis(views.p99().as_secs_f64())));
     Ok(rows)
-}
-
-/// Seconds of CPU by service; the keepers together, and the supervisor.
-fn used(application: &Application) -> Result<BTreeMap<String, f64>, Failure> {
-    let mut used = BTreeMap::new();
-    for replica in application.all_replicas()? {
-        *used.entry(replica.service).or_default() += cpu::seconds_with_ended_threads(replica.pid)?;
-        *used.entry("keepers".to_owned()).or_default() += cpu::seconds_with_ended_threads(replica.keeper)?;
-    }
-    used.insert("supervisor".to_owned(), cpu::seconds_with_ended_threads(application.supervisor()?)?);
-    Ok(used)
-}
-
-/// The store's own manifest, for another folder and another port.
-fn manifest() -> Result<String, Failure> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../apps/store").canonicalize()?;
-    let manifest = std::fs::read_to_string(folder.join("shoal.toml"))?;
-    let folder = folder.display();
-    Ok(manifest
-        .replace("listen = \"127.0.0.1:8080\"", "listen = \"127.0.0.1:0\"")
-        .replace("path = \"services/", &format!("path = \"{folder}/services/"))
-        .replace("\"contracts/", &format!("\"{folder}/contracts/")))
 }

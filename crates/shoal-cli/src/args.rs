@@ -65,6 +65,8 @@ pub enum Verb {
         #[arg(default_value = "{}")]
         request: String,
     },
+    /// Have something go wrong on purpose; without more words, list what does
+    Fault(Fault),
     /// Show who calls whom
     Graph {
         #[command(flatten)]
@@ -130,6 +132,62 @@ pub struct Logs {
     pub json: bool,
 }
 
+#[derive(Args, Debug)]
+pub struct Fault {
+    #[command(flatten)]
+    pub at: Where,
+    /// Print JSON
+    #[arg(long, global = true)]
+    pub json: bool,
+    #[command(subcommand)]
+    pub change: Option<FaultChange>,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum FaultChange {
+    /// Put a fault on: shoal fault add 'checkout->payment' lost-answer --rate 0.3
+    Add(AddFault),
+    /// Take a fault away
+    Remove {
+        #[command(flatten)]
+        at: Where,
+        /// Its number, as `shoal fault` lists it
+        #[arg(required_unless_present = "all", value_parser = clap::value_parser!(u64).range(1..))]
+        id: Option<u64>,
+        /// Every fault
+        #[arg(long, conflicts_with = "id")]
+        all: bool,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct AddFault {
+    #[command(flatten)]
+    pub at: Where,
+    /// A call such as checkout->payment (gateway->storefront for requests from outside), a service, or a replica
+    pub target: String,
+    /// To calls: delay, error, lost-answer or duplicate; to processes: pause, kill or disk-full
+    pub kind: String,
+    /// Of delay, how long, such as 200ms; of error, which: unavailable, internal, resource-exhausted or deadline-exceeded
+    #[arg(value_name = "WHAT")]
+    pub what: Option<String>,
+    /// The share of calls that it happens to, more than 0 and at most 1; every call when not given
+    #[arg(long, allow_negative_numbers = true)]
+    pub rate: Option<f64>,
+    /// Only calls of this method, such as Capture
+    #[arg(long)]
+    pub method: Option<String>,
+    /// How often it may happen in all
+    #[arg(long, value_name = "N")]
+    pub times: Option<u32>,
+    /// For how long, such as 30s; until it is removed when not given
+    #[arg(long = "for", value_name = "TIME", value_parser = crate::commands::fault::span)]
+    pub span: Option<std::time::Duration>,
+    /// Kill where the program names this crash point, and not at once
+    #[arg(long = "at", value_name = "POINT")]
+    pub crash_point: Option<String>,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -143,10 +201,33 @@ mod tests {
     #[test]
     fn what_is_out_of_bounds_is_refused() {
         let parse = |words: &[&str]| Arguments::try_parse_from(std::iter::once(&"shoal").chain(words));
-        for good in [&["up"][..], &["up", "-d", "dir"], &["logs", "-f", "-n", "0", "a"], &["scale", "a=1", "b=2"]] {
+        for good in [
+            &["up"][..],
+            &["up", "-d", "dir"],
+            &["logs", "-f", "-n", "0", "a"],
+            &["scale", "a=1", "b=2"],
+            &["fault"],
+            &["fault", "--json"],
+            &["fault", "remove", "3"],
+            &["fault", "remove", "--all", "--in", "x"],
+            &["fault", "add", "a->b", "delay", "200ms", "--rate", "0.3", "--times", "2", "--for", "30s"],
+            &["fault", "add", "a", "kill", "--at", "x.y", "--json"],
+        ] {
             assert!(parse(good).is_ok(), "{good:?}");
         }
-        for bad in [&["logs", "-n", "10001"][..], &["scale"], &["logs", "-n", "-1"], &["completions", "sh"], &["fly"]] {
+        for bad in [
+            &["logs", "-n", "10001"][..],
+            &["scale"],
+            &["logs", "-n", "-1"],
+            &["completions", "sh"],
+            &["fly"],
+            &["fault", "remove"],
+            &["fault", "remove", "0"],
+            &["fault", "remove", "1", "--all"],
+            &["fault", "add", "a"],
+            &["fault", "add", "a", "pause", "--for", "soon"],
+            &["fault", "add", "a", "pause", "--times", "-1"],
+        ] {
             assert!(parse(bad).is_err(), "{bad:?}");
         }
     }

@@ -44,6 +44,7 @@ async fn run(verb: Verb) -> Result<(), Failure> {
         Verb::Restart { at, services, json } => commands::restart::run(&at, services, json).await,
         Verb::Logs(logs) => commands::logs::run(logs).await,
         Verb::Call { at, method, request } => commands::call::run(&at, &method, &request).await,
+        Verb::Fault(fault) => commands::fault::run(fault).await,
         Verb::Graph { at, json } => commands::graph::run(&at, json),
         Verb::Check { at, json } => commands::check::run(&at, json),
         Verb::Schema => commands::schema::run(),

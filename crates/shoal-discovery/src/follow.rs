@@ -3,10 +3,12 @@
 //! Never: empties a view because the connection broke, or acknowledges what its user has not applied.
 
 use crate::edges::Edges;
+use crate::faults::Faults;
 use crate::holder::{Effect, Holder, View};
 use crate::lines::{read_line, write_line};
 use crate::messages::{EDGES_PER_REPORT_MAX, EdgeReport, FromHolder, HolderName, LINE_MAX, Watches};
-use shoal_model::ServiceName;
+use shoal_model::{FaultId, ServiceName};
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -45,6 +47,7 @@ struct Shared {
     /// Whether the publisher was told that this process ends.
     said: watch::Sender<bool>,
     edges: Edges,
+    faults: Faults,
 }
 
 /// How a connection ended.
@@ -60,12 +63,13 @@ enum Ended {
 }
 
 impl Follower {
-    /// Starts to follow `watches` at the supervisor's discovery socket. The socket need not exist yet.
+    /// Starts to follow `watches` at the supervisor's discovery socket. The socket need not exist yet. `edges` are reported;
+    /// `faults` are kept to what the supervisor says, and how often they happen is reported.
     ///
     /// # Panics
     /// Outside of a tokio runtime, as `tokio::spawn` does.
     #[must_use]
-    pub fn start(socket: PathBuf, holder: HolderName, watches: Watches, edges: Edges) -> Self {
+    pub fn start(socket: PathBuf, holder: HolderName, watches: Watches, edges: Edges, faults: Faults) -> Self {
         let (sender, views) = watch::channel(Arc::new(View::default()));
         let shared = Arc::new(Shared {
             holder: Mutex::new(Holder::new(holder, watches)),
@@ -73,6 +77,7 @@ impl Follower {
             views: sender,
             said: watch::Sender::new(false),
             edges,
+            faults,
         });
         let task = tokio::spawn(follow(socket, Arc::clone(&shared))).abort_handle();
         Self { shared, views, task }
@@ -94,6 +99,12 @@ impl Follower {
     /// that went there before is still unanswered. Sends the acknowledgement, upon which such endpoints are told to stop.
     pub fn applied_service(&self, view: &View, service: &ServiceName) {
         self.shared.holder().applied_service(view, service);
+        self.shared.due.notify_one();
+    }
+
+    /// This process can be made to die at these places.
+    pub fn declare_crash_points(&self, names: BTreeSet<String>) {
+        self.shared.holder().declare_crash_points(names);
         self.shared.due.notify_one();
     }
 
@@ -178,7 +189,13 @@ async fn hear(read: OwnedReadHalf, shared: &Shared, welcomed: &mut bool) -> Resu
             Ok(Ok(true)) => {}
         }
         let parsed = serde_json::from_slice(&line).map_err(|error| format!("a line is not understood: {error}"))?;
-        let effect = shared.holder().receive(parsed);
+        let (effect, faults) = {
+            let mut holder = shared.holder();
+            (holder.receive(parsed), holder.take_faults())
+        };
+        if let Some(faults) = faults {
+            shared.faults.replace(faults);
+        }
         match effect {
             Effect::Nothing => shared.due.notify_one(),
             Effect::Welcomed => {
@@ -207,9 +224,13 @@ async fn speak(mut write: OwnedWriteHalf, shared: &Shared) -> io::Error {
     loop {
         let mut lines = shared.holder().due();
         let now = tokio::time::Instant::now();
-        if now >= report_at {
+        let is_report = now >= report_at;
+        if is_report {
             report_at = now + REPORT_EVERY;
             lines.extend(changed_edges(&shared.edges, &mut reported));
+        }
+        if let Err(error) = report_faults(&mut write, shared, is_report).await {
+            return error;
         }
         if now >= alive_at {
             alive_at = now + shared.holder().times().heartbeat;
@@ -227,8 +248,33 @@ async fn speak(mut write: OwnedWriteHalf, shared: &Shared) -> io::Error {
         alive_at = alive_at.min(tokio::time::Instant::now() + shared.holder().times().heartbeat);
         tokio::select! {
             () = shared.due.notified() => {}
+            () = shared.faults.news() => {}
             () = tokio::time::sleep_until(report_at.min(alive_at)) => {}
         }
+    }
+}
+
+/// Reports how often faults happened: what is to be reported at once, or all of it.
+async fn report_faults(write: &mut OwnedWriteHalf, shared: &Shared, all: bool) -> io::Result<()> {
+    let counts = shared.faults.unreported(all);
+    if counts.is_empty() {
+        return Ok(());
+    }
+    let mut unsaid = Unsaid { faults: &shared.faults, counts };
+    write_line(write, &FromHolder::FaultsHappened { counts: unsaid.counts.clone() }).await?;
+    unsaid.counts.clear();
+    Ok(())
+}
+
+/// What is being reported; taken back when the connection ends before it was said.
+struct Unsaid<'a> {
+    faults: &'a Faults,
+    counts: Vec<(FaultId, u64)>,
+}
+
+impl Drop for Unsaid<'_> {
+    fn drop(&mut self) {
+        self.faults.unsaid(&self.counts);
     }
 }
 

@@ -4,10 +4,11 @@
 //! socket, no clock.
 
 use crate::messages::{
-    Caller, FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, VERSION_WITH_CALLERS, Watches, accepts,
+    Caller, FAULTS_MAX, FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, VERSION_WITH_FAULTS, Watches,
+    accepts,
 };
-use shoal_model::{Endpoint, Generation, ReplicaName, ServiceName};
-use std::collections::BTreeMap;
+use shoal_model::{Endpoint, Fault, FaultId, Generation, ReplicaName, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,9 +63,21 @@ pub struct Holder {
     /// Whether the process ends, and whether this connection's publisher knows.
     leaving: bool,
     leaving_told: bool,
+    crash_points: BTreeSet<String>,
+    crash_points_told: bool,
+    faults: FaultsHeard,
     /// The version this connection's publisher speaks; 0 before it spoke.
     version: u32,
     times: Times,
+}
+
+/// What this connection's publisher said of faults.
+#[derive(Debug, Default)]
+struct FaultsHeard {
+    /// Those that are to be applied.
+    untaken: Option<(u64, Vec<(FaultId, Fault)>)>,
+    /// The change that was applied, and is to be acknowledged.
+    unacknowledged: Option<u64>,
 }
 
 /// What the publisher said about time.
@@ -89,6 +102,9 @@ impl Holder {
             callers_begun: None,
             leaving: false,
             leaving_told: false,
+            crash_points: BTreeSet::new(),
+            crash_points_told: false,
+            faults: FaultsHeard::default(),
             version: 0,
             times: Times { lease: Duration::from_secs(3), heartbeat: Duration::from_secs(1) },
         }
@@ -100,6 +116,8 @@ impl Holder {
         self.told.clear();
         self.callers_begun = None;
         self.leaving_told = false;
+        self.crash_points_told = false;
+        self.faults = FaultsHeard::default();
         self.version = 0;
         FromHolder::Hello { version: VERSION, holder: self.name.clone(), watches: self.watches.clone() }
     }
@@ -152,26 +170,17 @@ impl Holder {
                 self.replace(service, generation, by_replica.into_values().collect())
             }
             FromPublisher::Delta { service, from, generation, added, removed } => {
-                let Some((current, held)) =
-                    self.view.endpoints.get(&service).filter(|_| self.told.contains_key(&service))
-                else {
-                    return Effect::Reconnect { why: format!("a change of {service} came before its snapshot") };
-                };
-                if *current != from {
-                    let why =
-                        format!("a change of {service} starts at generation {}, but {} is held", from.0, current.0);
-                    return Effect::Reconnect { why };
-                }
-                let removed = removed.into_iter().map(|replica| (replica, None));
-                let added = added.into_iter().map(|endpoint| (endpoint.replica.clone(), Some(endpoint)));
-                let changed: BTreeMap<ReplicaName, Option<Endpoint>> = removed.chain(added).collect();
-                let kept = held.iter().filter(|endpoint| !changed.contains_key(&endpoint.replica)).cloned();
-                let mut endpoints: Vec<Endpoint> = kept.collect();
-                endpoints.extend(changed.into_values().flatten());
-                endpoints.sort_unstable_by(|a, b| a.replica.cmp(&b.replica));
-                self.replace(service, generation, endpoints.into())
+                self.change(service, (from, generation), added, removed)
             }
-            FromPublisher::Heartbeat => Effect::Nothing,
+            FromPublisher::Faults { faults, .. } if faults.len() > FAULTS_MAX => {
+                Effect::Reconnect { why: format!("one line names more than {FAULTS_MAX} faults") }
+            }
+            FromPublisher::Faults { change, faults } => {
+                self.faults.untaken = Some((change, faults));
+                Effect::Nothing
+            }
+            // A grant answers another connection.
+            FromPublisher::Heartbeat | FromPublisher::Granted => Effect::Nothing,
             FromPublisher::Refused { why } => Effect::Refused { why },
         }
     }
@@ -197,13 +206,33 @@ impl Holder {
         self.leaving = true;
     }
 
+    /// The process can be made to die at these places.
+    pub fn declare_crash_points(&mut self, names: BTreeSet<String>) {
+        self.crash_points_told = false;
+        self.crash_points = names;
+    }
+
+    /// The faults that were told since the last call. Whoever calls applies them at once, which is acknowledged.
+    pub fn take_faults(&mut self) -> Option<Vec<(FaultId, Fault)>> {
+        let (change, faults) = self.faults.untaken.take()?;
+        self.faults.unacknowledged = Some(change);
+        Some(faults)
+    }
+
     /// What is to be said to this connection's publisher and was not yet: what was applied, and that the process ends.
     /// What is returned counts as said.
     pub fn due(&mut self) -> Vec<FromHolder> {
         let mut due = Vec::new();
-        if self.leaving && !self.leaving_told && self.version >= VERSION_WITH_CALLERS {
+        if self.leaving && !self.leaving_told && self.version > 0 {
             self.leaving_told = true;
             due.push(FromHolder::Leaving);
+        }
+        if self.version >= VERSION_WITH_FAULTS {
+            let is_news = !self.crash_points.is_empty() && !self.crash_points_told;
+            self.crash_points_told |= is_news;
+            due.extend(is_news.then(|| FromHolder::CrashPoints { names: self.crash_points.clone() }));
+            let applied = self.faults.unacknowledged.take();
+            due.extend(applied.map(|change| FromHolder::FaultsApplied { change }));
         }
         for (service, acknowledged) in &mut self.told {
             let Some(applied) = self.applied.get(service) else { continue };
@@ -225,6 +254,32 @@ impl Holder {
     #[must_use]
     pub fn times(&self) -> Times {
         self.times
+    }
+
+    /// Applies what changed in a service's endpoints between two generations.
+    fn change(
+        &mut self,
+        service: ServiceName,
+        (from, generation): (Generation, Generation),
+        added: Vec<Endpoint>,
+        removed: Vec<ReplicaName>,
+    ) -> Effect {
+        let Some((current, held)) = self.view.endpoints.get(&service).filter(|_| self.told.contains_key(&service))
+        else {
+            return Effect::Reconnect { why: format!("a change of {service} came before its snapshot") };
+        };
+        if *current != from {
+            let why = format!("a change of {service} starts at generation {}, but {} is held", from.0, current.0);
+            return Effect::Reconnect { why };
+        }
+        let removed = removed.into_iter().map(|replica| (replica, None));
+        let added = added.into_iter().map(|endpoint| (endpoint.replica.clone(), Some(endpoint)));
+        let changed: BTreeMap<ReplicaName, Option<Endpoint>> = removed.chain(added).collect();
+        let kept = held.iter().filter(|endpoint| !changed.contains_key(&endpoint.replica)).cloned();
+        let mut endpoints: Vec<Endpoint> = kept.collect();
+        endpoints.extend(changed.into_values().flatten());
+        endpoints.sort_unstable_by(|a, b| a.replica.cmp(&b.replica));
+        self.replace(service, generation, endpoints.into())
     }
 
     fn replace(&mut self, service: ServiceName, generation: Generation, endpoints: Arc<[Endpoint]>) -> Effect {

@@ -9,8 +9,11 @@
 //!
 //! Never: decides which replica is ready, balances, or throws away endpoints because the supervisor is gone.
 
+mod crash;
 pub mod descriptors;
 pub mod edges;
+mod fault_ledger;
+pub mod faults;
 pub mod follow;
 pub mod health;
 pub mod holder;
@@ -25,7 +28,10 @@ pub mod sketch;
 pub mod sockets;
 mod watchers;
 
+pub use crash::may_crash;
 pub use edges::{Edge, Edges, InFlight};
+pub use fault_ledger::PublishedFault;
+pub use faults::{Faults, Hit, Strike, Try};
 pub use follow::Follower;
 pub use health::{Health, HealthAnswer, HealthWatch, ask};
 pub use holder::View;

@@ -5,18 +5,17 @@
 
 use crate::DurationSketch;
 use serde::{Deserialize, Serialize};
-use shoal_model::{Endpoint, Generation, ReplicaName, RevisionId, Route, ServiceName, Tls};
+use shoal_model::{Endpoint, Fault, FaultId, Generation, ReplicaName, RevisionId, Route, ServiceName, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// The protocol's version that this release speaks.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
-/// The version from which on there are [`FromHolder::Leaving`], [`FromPublisher::Callers`] and
-/// [`FromPublisher::Concurrency`].
-pub const VERSION_WITH_CALLERS: u32 = 2;
+/// The version from which on there are faults.
+pub const VERSION_WITH_FAULTS: u32 = 3;
 
 /// The longest line either side reads, in bytes.
 pub const LINE_MAX: usize = 4 * 1024 * 1024;
@@ -30,6 +29,14 @@ pub const EDGES_PER_REPORT_MAX: usize = 64;
 /// The most callers that one line adds or removes, so that it stays within [`LINE_MAX`] even if each calls as many
 /// services as it can; more come in further lines.
 pub const CALLERS_PER_LINE_MAX: usize = 400;
+
+/// The most faults that one line names.
+pub const FAULTS_MAX: usize = 200;
+
+/// The most crash points that one process declares, and the longest name of one in bytes.
+pub const CRASH_POINTS_MAX: usize = 200;
+/// See [`CRASH_POINTS_MAX`].
+pub const CRASH_POINT_LENGTH_MAX: usize = 100;
 
 /// Whether a peer that speaks `version` is understood: this version, or the one before it.
 #[must_use]
@@ -107,6 +114,31 @@ pub enum FromHolder {
     Alive,
     /// It was told to end, and finishes what it has: somebody should take its place. Said once on a connection.
     Leaving,
+    /// The names of the places where its process can be made to die. At most [`CRASH_POINTS_MAX`].
+    CrashPoints {
+        /// All of them; replaces what was said before.
+        names: BTreeSet<String>,
+    },
+    /// It makes the faults of this [`FromPublisher::Faults`] happen from now on, and no others.
+    FaultsApplied {
+        /// Which.
+        change: u64,
+    },
+    /// Faults happened: how often since the last line of this kind. At most [`FAULTS_MAX`].
+    FaultsHappened {
+        /// By fault.
+        counts: Vec<(FaultId, u64)>,
+    },
+    /// The only line of a connection that is opened for it, without a hello: its process has reached a crash point, and
+    /// dies there if it is [`FromPublisher::Granted`].
+    CrashAt {
+        /// The version it speaks.
+        version: u32,
+        /// Who it is.
+        holder: HolderName,
+        /// Which fault has it die.
+        fault: FaultId,
+    },
 }
 
 /// What the publisher says.
@@ -164,6 +196,15 @@ pub enum FromPublisher {
         /// By service, those that the holder watches.
         max: BTreeMap<ServiceName, u32>,
     },
+    /// What this holder is to make go wrong on purpose; replaces what was held. Comes before any endpoints.
+    Faults {
+        /// Counts the changes, for the acknowledgement.
+        change: u64,
+        /// Those that concern this holder, with how often each may still happen. At most [`FAULTS_MAX`].
+        faults: Vec<(FaultId, Fault)>,
+    },
+    /// The process may die at its crash point; it was counted. Answers [`FromHolder::CrashAt`].
+    Granted,
     /// Nothing but that it lives.
     Heartbeat,
     /// The holder is not served; the connection ends after this line.

@@ -3,17 +3,20 @@
 //! It says what to tell a holder next ([`Publisher::next_line`]), computed from what that connection was told last, so
 //! that a slow holder costs no queue. No socket, no clock: `now` is an argument.
 
+use crate::fault_ledger::{FaultLedger, FaultsTold, PublishedFault};
 use crate::messages::{
-    CALLERS_PER_LINE_MAX, Caller, EDGES_PER_REPORT_MAX, EdgeReport, FromHolder, FromPublisher, HolderName,
-    RoutingTable, VERSION, VERSION_WITH_CALLERS, WATCHES_MAX, Watches, accepts,
+    CRASH_POINT_LENGTH_MAX, CRASH_POINTS_MAX, Caller, EDGES_PER_REPORT_MAX, EdgeReport, FAULTS_MAX, FromHolder,
+    FromPublisher, HolderName, RoutingTable, VERSION, WATCHES_MAX, Watches, accepts,
 };
 use crate::published::Published;
 use crate::reports::Reports;
 use crate::watchers::Watchers;
-use shoal_model::{Endpoint, Generation, Millis, ReplicaName, ServiceName};
+use shoal_model::{Endpoint, FaultId, Generation, Millis, ReplicaName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
+
+mod told;
 
 /// Numbers a connection of a holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +75,7 @@ pub struct Publisher {
     /// Holders that said they end, and that nobody was told of yet.
     leaving: Vec<HolderName>,
     reports: Reports,
+    faults: FaultLedger,
 }
 
 /// Services that are to be looked at again.
@@ -107,6 +111,7 @@ struct Held {
     /// Services that it watches and was not told the last of.
     untold: BTreeSet<ServiceName>,
     acknowledged: BTreeMap<ServiceName, Generation>,
+    faults: FaultsTold,
 }
 
 impl Held {
@@ -136,6 +141,7 @@ impl Publisher {
             lapses_from: now,
             leaving: Vec::new(),
             reports: Reports::default(),
+            faults: FaultLedger::default(),
         }
     }
 
@@ -185,6 +191,44 @@ impl Publisher {
         }
     }
 
+    /// What is to go wrong on purpose, from now on: all of it; whom each concerns is known here.
+    pub fn set_faults(&mut self, faults: Vec<PublishedFault>) {
+        self.faults.set(faults);
+    }
+
+    /// Whether every holder that is waited for makes the faults happen that were last set.
+    #[must_use]
+    pub fn faults_applied(&self, now: Millis) -> bool {
+        let waited = self.holders.values().filter(|held| held.connected && held.counts(self.settings.lease, now));
+        waited.into_iter().all(|held| self.faults.is_applied(&held.faults, held.version))
+    }
+
+    /// How often faults have happened in all, where that is news; each is told once.
+    pub fn newly_happened(&mut self, now: Millis) -> Vec<(FaultId, u64)> {
+        self.faults.newly_happened(now)
+    }
+
+    /// How often a fault has happened as far as is known, also one that was taken away lately.
+    #[must_use]
+    pub fn fault_total(&self, id: FaultId) -> Option<u64> {
+        self.faults.total(id)
+    }
+
+    /// Where processes of this service can be made to die; `None` when none of them has said so.
+    #[must_use]
+    pub fn crash_points(&self, service: &ServiceName) -> Option<&BTreeSet<String>> {
+        self.faults.crash_points(service)
+    }
+
+    /// Whether a process that has reached a crash point may die there, which counts it; `Err` is a sentence.
+    pub fn crash_at(&mut self, asked: FromHolder, now: Millis) -> Result<bool, String> {
+        let FromHolder::CrashAt { version, holder, fault } = asked else {
+            return Err("This is no question about a crash point.".to_owned());
+        };
+        refuse_version(version)?;
+        Ok(self.faults.grant(&holder, fault, now))
+    }
+
     /// A holder said hello on a new connection; `Err` is the sentence to refuse it with.
     pub fn join(&mut self, hello: FromHolder, now: Millis) -> Result<ConnectionId, String> {
         let FromHolder::Hello { version, holder, watches } = hello else {
@@ -220,6 +264,7 @@ impl Publisher {
             callers_continue: false,
             told: BTreeMap::new(),
             acknowledged: BTreeMap::new(),
+            faults: FaultsTold::default(),
         };
         self.watchers.join(id, &held.watches);
         self.holders.insert(id, held);
@@ -245,7 +290,29 @@ impl Publisher {
                 }
                 Ok(())
             }
-            FromHolder::Hello { .. } => Err("A holder says hello once on a connection.".to_owned()),
+            FromHolder::Hello { .. } | FromHolder::CrashAt { .. } => {
+                Err("A holder says hello once on a connection, and asks about crash points on another.".to_owned())
+            }
+            FromHolder::CrashPoints { names }
+                if names.len() > CRASH_POINTS_MAX || names.iter().any(|name| name.len() > CRASH_POINT_LENGTH_MAX) =>
+            {
+                Err(format!("A process has at most {CRASH_POINTS_MAX} crash points of {CRASH_POINT_LENGTH_MAX} bytes."))
+            }
+            FromHolder::CrashPoints { names } => {
+                self.faults.declare_crash_points(&holder.name, names);
+                Ok(())
+            }
+            FromHolder::FaultsApplied { change } => {
+                holder.faults.acknowledge(change);
+                Ok(())
+            }
+            FromHolder::FaultsHappened { counts } if counts.len() > FAULTS_MAX => {
+                Err(format!("One line may count at most {FAULTS_MAX} faults."))
+            }
+            FromHolder::FaultsHappened { counts } => {
+                self.faults.happened(&counts);
+                Ok(())
+            }
             FromHolder::Acknowledge { service, generation } => {
                 // What this connection was never told cannot have been applied.
                 if let Some((told, _)) = holder.told.get(&service) {
@@ -304,17 +371,21 @@ impl Publisher {
                 heartbeat: self.settings.heartbeat,
             });
         }
+        let Held { faults, name, watches, version, .. } = holder;
+        if let Some(line) = self.faults.next_line(faults, name, watches, *version) {
+            return Some(line);
+        }
         if holder.watches == Watches::All && holder.routing != self.routing {
             holder.routing.clone_from(&self.routing);
             return self.routing.as_deref().cloned().map(FromPublisher::Routing);
         }
-        if let Some(line) = concurrency(holder, self.routing.as_ref()) {
+        if let Some(line) = told::concurrency(holder, self.routing.as_ref()) {
             return Some(line);
         }
         let Some((service, published)) = holder.untold.pop_first().and_then(|it| self.services.get_key_value(&it))
         else {
             // Last, so that whoever serves a caller knows where its callees are.
-            return callers(holder, self.callers.as_ref());
+            return told::callers(holder, self.callers.as_ref());
         };
         let now_told = (published.generation, Arc::clone(&published.endpoints));
         let line = match holder.told.insert(service.clone(), now_told) {
@@ -352,15 +423,17 @@ impl Publisher {
         risen
     }
 
-    /// When [`Publisher::newly_acknowledged`] may have news without anything else happening; `None` when it cannot.
+    /// When [`Publisher::newly_acknowledged`] or [`Publisher::newly_happened`] may have news without anything else
+    /// happening; `None` when they cannot.
     #[must_use]
     pub fn wake_at(&self, now: Millis) -> Option<Millis> {
         if self.unacknowledged.is_empty() {
-            return None;
+            return self.faults.wake_at();
         }
         // A little too soon at times, which spares looking at each lease.
         let soon = self.lapses_from.max(now.after(Duration::from_millis(1)));
-        Some(if self.unseen_until > now { soon.min(self.unseen_until) } else { soon })
+        let soon = if self.unseen_until > now { soon.min(self.unseen_until) } else { soon };
+        Some(self.faults.wake_at().map_or(soon, |at| at.min(soon)))
     }
 
     /// The sums of what holders reported, by caller and callee; those of holders that are gone included.
@@ -409,48 +482,4 @@ pub(crate) fn refuse_version(version: u32) -> Result<(), String> {
         "rebuild this program against the current SDK"
     };
     Err(format!("This supervisor speaks version {VERSION} of the discovery protocol, not {version}: {mend}."))
-}
-
-/// What a holder has not been told of how much its callees take.
-fn concurrency(holder: &mut Held, routing: Option<&Arc<RoutingTable>>) -> Option<FromPublisher> {
-    let table = routing.filter(|_| holder.version >= VERSION_WITH_CALLERS)?;
-    if holder.concurrency.as_ref().is_some_and(|told| Arc::ptr_eq(told, table)) {
-        return None;
-    }
-    let of_holder = |table: &RoutingTable| -> BTreeMap<ServiceName, u32> {
-        let all = table.concurrency_max.iter();
-        all.filter(|(service, _)| holder.watches.includes(service)).map(|(name, most)| (name.clone(), *most)).collect()
-    };
-    let max = of_holder(table);
-    let told = holder.concurrency.as_deref().map(of_holder);
-    holder.concurrency = Some(Arc::clone(table));
-    // On a new connection also when there is nothing to say: an earlier publisher may have said something.
-    (told.as_ref() != Some(&max)).then_some(FromPublisher::Concurrency { max })
-}
-
-/// What a holder has not been told of the callers it serves.
-fn callers(holder: &mut Held, callers: Option<&Arc<BTreeMap<ReplicaName, Caller>>>) -> Option<FromPublisher> {
-    let callers = callers.filter(|_| holder.watches == Watches::All && holder.version >= VERSION_WITH_CALLERS)?;
-    let is_snapshot = holder.callers.is_none();
-    let told = holder.callers.get_or_insert_default();
-    if !is_snapshot && Arc::ptr_eq(told, callers) {
-        return None;
-    }
-    let differs = |(replica, caller): &(&ReplicaName, &Caller)| told.get(*replica) != Some(*caller);
-    let added: Vec<Caller> =
-        callers.iter().filter(differs).map(|(_, caller)| caller.clone()).take(CALLERS_PER_LINE_MAX).collect();
-    let removed: Vec<ReplicaName> =
-        told.keys().filter(|replica| !callers.contains_key(*replica)).take(CALLERS_PER_LINE_MAX).cloned().collect();
-    if added.len() < CALLERS_PER_LINE_MAX && removed.len() < CALLERS_PER_LINE_MAX {
-        *told = Arc::clone(callers);
-    } else {
-        let told = Arc::make_mut(told);
-        told.extend(added.iter().map(|caller| (caller.replica.clone(), caller.clone())));
-        told.retain(|replica, _| !removed.contains(replica));
-    }
-    let continues = *told != *callers;
-    // What was begun is ended, also when it was taken back meanwhile.
-    let is_begun = std::mem::replace(&mut holder.callers_continue, continues);
-    let is_news = is_snapshot || is_begun || !added.is_empty() || !removed.is_empty();
-    is_news.then_some(FromPublisher::Callers { is_snapshot, added, removed, continues })
 }

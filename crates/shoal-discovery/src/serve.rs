@@ -2,12 +2,13 @@
 //!
 //! Never: decides what is published, waits for a slow holder, or trusts a holder's numbers.
 
+use crate::fault_ledger::PublishedFault;
 use crate::lines::{read_line, write_line};
 use crate::messages::{Caller, EdgeReport, FromHolder, FromPublisher, HolderName, LINE_MAX, RoutingTable};
 use crate::publisher::{ConnectionId, Publisher, PublisherSettings, refuse_version};
 use serde::Deserialize;
-use shoal_model::{Endpoint, Generation, Millis, Observation, ReplicaName, ServiceName};
-use std::collections::BTreeMap;
+use shoal_model::{Endpoint, FaultId, Generation, Millis, Observation, ReplicaName, ServiceName};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::io::BufReader;
@@ -23,6 +24,8 @@ pub type DiscoverySettings = PublisherSettings;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a holder may take to read one line before its connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How often it is looked whether faults are applied. Not every holder that is waited for has anything to say.
+const APPLIED_LOOK: Duration = Duration::from_millis(5);
 /// The pause after a failed accept; descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -96,6 +99,35 @@ impl DiscoveryServer {
         self.shared.changed.send_replace(());
     }
 
+    /// What is to go wrong on purpose: all of it, at each change, and once at the start even if it is nothing. Whom each
+    /// concerns is known here.
+    pub fn set_faults(&self, faults: Vec<PublishedFault>) {
+        self.shared.publisher().set_faults(faults);
+        self.shared.changed.send_replace(());
+    }
+
+    /// Returns once every live holder makes the faults happen that were last set (`true`), or after `within`.
+    pub async fn faults_applied(&self, within: Duration) -> bool {
+        let applied = async {
+            while !self.shared.publisher().faults_applied(self.shared.clock.now()) {
+                tokio::time::sleep(APPLIED_LOOK).await;
+            }
+        };
+        tokio::time::timeout(within, applied).await.is_ok()
+    }
+
+    /// How often a fault has happened, also one that was taken away lately: all of it, once that is applied.
+    #[must_use]
+    pub fn fault_total(&self, id: FaultId) -> Option<u64> {
+        self.shared.publisher().fault_total(id)
+    }
+
+    /// Where processes of this service can be made to die; `None` when none of them has said anything to this server.
+    #[must_use]
+    pub fn crash_points(&self, service: &ServiceName) -> Option<BTreeSet<String>> {
+        self.shared.publisher().crash_points(service).cloned()
+    }
+
     /// Counters per edge, summed over holders; those of holders that are gone included, so totals only grow while this
     /// server lives. A new server knows what its holders report: totals since each of them started.
     #[must_use]
@@ -159,22 +191,25 @@ async fn accept(listener: UnixListener, shared: Arc<Shared>, heartbeat: Duration
     }
 }
 
-/// Sends an observation for each generation that nobody lags behind any more, and for each holder that ends.
+/// Sends an observation for each generation that nobody lags behind any more, each holder that ends, and each fault that
+/// has happened.
 async fn observe(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
     let mut changed = shared.changed.subscribe();
     loop {
         changed.mark_unchanged();
-        let (risen, leaving, wake_at) = {
+        let (risen, leaving, happened, wake_at) = {
             let now = shared.clock.now();
             let mut publisher = shared.publisher();
-            (publisher.newly_acknowledged(now), publisher.newly_leaving(), publisher.wake_at(now))
+            let (risen, leaving) = (publisher.newly_acknowledged(now), publisher.newly_leaving());
+            (risen, leaving, publisher.newly_happened(now), publisher.wake_at(now))
         };
         // A holder that is not a replica is nobody's to replace.
         let leaving = leaving.into_iter().filter_map(|holder| holder.0.parse().ok());
         let leaving = leaving.map(|replica| Observation::ReplicaLeaving { replica });
         let risen = risen.into_iter();
         let risen = risen.map(|(service, generation)| Observation::RoutesAcknowledged { service, generation });
-        for observation in leaving.chain(risen) {
+        let happened = happened.into_iter().map(|(fault, total)| Observation::FaultHappened { fault, total });
+        for observation in leaving.chain(risen).chain(happened) {
             if observations.send(observation).await.is_err() {
                 return; // Nobody observes any more: the supervisor is ending.
             }
@@ -191,7 +226,18 @@ async fn observe(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
 async fn connection(stream: UnixStream, shared: Arc<Shared>, heartbeat: Duration) {
     let (read, mut write) = stream.into_split();
     let mut reader = BufReader::new(read);
-    let id = match join(&mut reader, &shared).await {
+    let joined = match join(&mut reader, &shared).await {
+        Ok(Joined::Holder(id)) => Ok(id),
+        Ok(Joined::AtCrashPoint(answer)) => {
+            shared.changed.send_replace(());
+            if let Err(error) = write_in_time(&mut write, &answer).await {
+                tracing::debug!("discovery: a process at a crash point did not read whether it may die: {error}");
+            }
+            return;
+        }
+        Err(why) => Err(why),
+    };
+    let id = match joined {
         Ok(id) => id,
         Err(why) => {
             tracing::warn!("discovery: refused a holder: {why}");
@@ -233,7 +279,14 @@ struct GreetingVersion {
     version: u32,
 }
 
-async fn join(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared) -> Result<ConnectionId, String> {
+/// What the first line of a connection made of it.
+enum Joined {
+    Holder(ConnectionId),
+    /// A process that asked whether it may die; this is the answer.
+    AtCrashPoint(FromPublisher),
+}
+
+async fn join(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared) -> Result<Joined, String> {
     let mut line = Vec::new();
     match tokio::time::timeout(HELLO_TIMEOUT, read_line(reader, &mut line, LINE_MAX)).await {
         Err(_) => return Err(format!("No hello came within {} s.", HELLO_TIMEOUT.as_secs())),
@@ -246,7 +299,13 @@ async fn join(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared) -> Result<
     }
     let hello: FromHolder =
         serde_json::from_slice(&line).map_err(|error| format!("The first line is not a hello: {error}."))?;
-    shared.publisher().join(hello, shared.clock.now())
+    let now = shared.clock.now();
+    if matches!(hello, FromHolder::CrashAt { .. }) {
+        let why = "This fault is over, or is not for this process.".to_owned();
+        let may = shared.publisher().crash_at(hello, now)?;
+        return Ok(Joined::AtCrashPoint(if may { FromPublisher::Granted } else { FromPublisher::Refused { why } }));
+    }
+    shared.publisher().join(hello, now).map(Joined::Holder)
 }
 
 /// Reads a holder's lines; returns why it stopped.
@@ -262,7 +321,7 @@ async fn hear(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared, id: Connec
             Ok(parsed) => parsed,
             Err(error) => return format!("a line is not understood: {error}"),
         };
-        let is_news = matches!(parsed, FromHolder::Acknowledge { .. } | FromHolder::Leaving);
+        let is_news = !matches!(parsed, FromHolder::Alive | FromHolder::Report { .. });
         if let Err(why) = shared.publisher().receive(id, parsed, shared.clock.now()) {
             return why;
         }

@@ -122,23 +122,25 @@ fn each_holder_hears_how_much_its_own_callees_take() {
 #[test]
 fn a_peer_of_the_release_before_hears_and_says_nothing_new() {
     let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
-    publisher.set_callers(callers([caller(1, 1)]));
-    publisher.set_routing(RoutingTable::default());
+    publisher.set_faults(Vec::new());
     let before =
         FromHolder::Hello { version: VERSION - 1, holder: HolderName("gateway-1".to_owned()), watches: Watches::All };
     let id = publisher.join(before, Millis(0)).unwrap();
     for line in told(&mut publisher, id) {
-        assert!(matches!(line, FromPublisher::Welcome { .. } | FromPublisher::Routing(_)), "{line:?}");
+        assert!(matches!(line, FromPublisher::Welcome { .. }), "{line:?}");
     }
-    let mut holder = Holder::new(HolderName("gateway-1".to_owned()), Watches::All);
+    assert!(publisher.faults_applied(Millis(0)), "nobody waits for one that cannot");
+    let mut holder = Holder::new(HolderName("a-1".to_owned()), Watches::All);
+    let names = BTreeSet::from(["here".to_owned()]);
+    holder.declare_crash_points(names.clone());
     holder.leave();
     assert_eq!(holder.due(), [], "before a welcome");
     let (lease, heartbeat) = (LEASE, Duration::from_secs(1));
     holder.receive(FromPublisher::Welcome { version: VERSION - 1, lease, heartbeat });
-    assert!(holder.due().is_empty());
+    assert_eq!(holder.due(), [FromHolder::Leaving]);
     holder.hello();
     holder.receive(FromPublisher::Welcome { version: VERSION, lease, heartbeat });
-    assert_eq!(holder.due(), [FromHolder::Leaving]);
+    assert_eq!(holder.due(), [FromHolder::Leaving, FromHolder::CrashPoints { names }]);
     assert!(holder.due().is_empty(), "once on a connection");
 }
 

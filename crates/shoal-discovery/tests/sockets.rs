@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used)] // A test that cannot go on panics.
 
 use shoal_discovery::publisher::PublisherSettings;
-use shoal_discovery::{DiscoveryServer, Edges, Follower, Health, HolderName, RoutingTable, View, Watches, ask};
+use shoal_discovery::{DiscoveryServer, Edges, Faults, Follower, Health, HolderName, RoutingTable, View, Watches, ask};
 use shoal_model::{Address, Endpoint, Generation, Observation, RevisionId, ServiceName};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -58,7 +58,7 @@ fn serve_with(settings: PublisherSettings, socket: &Path) -> (DiscoveryServer, m
 
 fn follow(socket: &Path, edges: &Edges) -> Follower {
     let watches = Watches::Only(BTreeSet::from([service()]));
-    Follower::start(socket.to_owned(), HolderName("storefront-1".to_owned()), watches, edges.clone())
+    Follower::start(socket.to_owned(), HolderName("storefront-1".to_owned()), watches, edges.clone(), Faults::new())
 }
 
 async fn view(views: &mut watch::Receiver<Arc<View>>, wanted: impl Fn(&View) -> bool) -> Arc<View> {
@@ -226,8 +226,13 @@ async fn the_gateway_gets_routes() {
     let mut table = RoutingTable::default();
     table.listeners.insert("public".to_owned(), Default::default());
     server.set_routing(table.clone());
-    let gateway =
-        Follower::start(socket.clone(), HolderName("gateway-1".to_owned()), Watches::All, Edges::new("gateway"));
+    let gateway = Follower::start(
+        socket.clone(),
+        HolderName("gateway-1".to_owned()),
+        Watches::All,
+        Edges::new("gateway"),
+        Faults::new(),
+    );
     view(&mut gateway.watch(), |view| view.routing.as_deref() == Some(&table)).await;
 }
 
@@ -264,11 +269,11 @@ async fn holders_over_the_limit_are_refused_and_the_others_live() {
     let (server, _observations) = serve(&socket);
     let start = |index: usize| {
         let watches = Watches::Only(BTreeSet::from([service()]));
-        Follower::start(socket.clone(), HolderName(format!("a-{index}")), watches, Edges::new("a"))
+        Follower::start(socket.clone(), HolderName(format!("a-{index}")), watches, Edges::new("a"), Faults::new())
     };
     let _followers: Vec<_> = (0..4).map(start).collect();
     until("four are connected", async || server.connected() == 4).await;
-    let hello = b"{\"hello\":{\"version\":1,\"holder\":\"a-9\",\"watches\":\"all\"}}\n";
+    let hello = b"{\"hello\":{\"version\":2,\"holder\":\"a-9\",\"watches\":\"all\"}}\n";
     assert!(say(&socket, hello).await.contains("which is the most"));
     assert_eq!(server.connected(), 4);
 }
@@ -278,7 +283,7 @@ async fn an_older_shape_with_unknown_fields_is_served() {
     let (_folder, socket) = folder();
     let (server, _observations) = serve(&socket);
     server.publish(service(), Generation(1), vec![]);
-    let hello = b"{\"hello\":{\"version\":1,\"holder\":\"a-1\",\"watches\":\"all\",\"colour\":\"blue\"}}\n";
+    let hello = b"{\"hello\":{\"version\":2,\"holder\":\"a-1\",\"watches\":\"all\",\"colour\":\"blue\"}}\n";
     assert!(say(&socket, hello).await.contains("welcome"));
 }
 

@@ -4,10 +4,11 @@
 //! brain decided comes out of it before the store has it. Never: decides, acts, waits, or reads a clock.
 
 use crate::accepted::{Accepted, Kept, KeptBefore, Prepared};
+use crate::faults::{self, FaultWish};
 use crate::store::{Store, StoreError};
 use shoal_discovery::{HolderName, RoutingTable};
-use shoal_model::{Action, Millis, Observation, ReplicaLife, ReplicaName, ServiceName};
-use shoal_reconcile::{OpenError, Reason, Refusal, ServiceStatus, State, Step, step};
+use shoal_model::{Action, FaultId, Millis, Observation, ReplicaLife, ReplicaName, ServiceName};
+use shoal_reconcile::{FaultStatus, OpenError, Reason, Refusal, ServiceStatus, State, Step, step};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub enum Wish {
     Scale(ServiceName, u32),
     /// Replace the replicas of these services, or of all.
     Restart(Vec<ServiceName>),
+    /// Have something go wrong, or no more.
+    Fault(FaultWish),
     /// Stop everything.
     Stop,
     /// Only look.
@@ -37,6 +40,8 @@ pub enum Wish {
 pub enum Answer {
     /// A count: parts of the target, replicas wanted, replicas that will be replaced.
     Count(u32),
+    /// The faults that were put on, as they are, or taken away, as they were.
+    Faults(Vec<FaultStatus>),
     /// How things are.
     Seen(Box<Snapshot>),
 }
@@ -83,6 +88,8 @@ pub struct Turn {
     pub released: Vec<HolderName>,
     /// The gateway's routes, when they changed.
     pub routing: Option<RoutingTable>,
+    /// All faults, when others are on than before.
+    pub faults: Option<Vec<FaultStatus>>,
     /// What a runtime and the publisher must do, in this order. What ordered them is on disk.
     pub actions: Vec<Action>,
     /// What each wish came to, in the order of the wishes.
@@ -117,6 +124,7 @@ struct Unkept {
     lives: BTreeMap<ReplicaName, Observation>,
     leaving: BTreeMap<ReplicaName, Observation>,
     acknowledged: BTreeMap<ServiceName, Observation>,
+    happened: BTreeMap<FaultId, Observation>,
     /// Whether it was said already that nothing can be written.
     is_told: bool,
 }
@@ -134,6 +142,9 @@ impl Unkept {
                 Observation::RoutesAcknowledged { service, .. } => {
                     self.acknowledged.insert(service.clone(), observation);
                 }
+                Observation::FaultHappened { fault, .. } => {
+                    self.happened.insert(*fault, observation);
+                }
                 Observation::ProbeFinished { .. } => {}
             }
         }
@@ -142,7 +153,8 @@ impl Unkept {
     fn take(&mut self) -> Vec<Observation> {
         let lives = std::mem::take(&mut self.lives).into_values();
         let leaving = std::mem::take(&mut self.leaving).into_values();
-        lives.chain(leaving).chain(std::mem::take(&mut self.acknowledged).into_values()).collect()
+        let happened = std::mem::take(&mut self.happened).into_values();
+        lives.chain(leaving).chain(std::mem::take(&mut self.acknowledged).into_values()).chain(happened).collect()
     }
 }
 
@@ -196,7 +208,7 @@ impl Core {
         for wish in wishes {
             ending = matches!(wish, Wish::Stop) || (ending && !matches!(wish, Wish::Accept(_)));
             let answer = grant(wish, &mut state, &mut accepted, now);
-            wished |= matches!(answer, Ok(Answer::Count(_)));
+            wished |= matches!(answer, Ok(Answer::Count(_) | Answer::Faults(_)));
             turn.answers.push(answer);
         }
         let Step { state, actions, wake_at, changed, reasons } = step(state, &observations, now);
@@ -211,6 +223,7 @@ impl Core {
             self.unkept.is_told = false;
             turn.is_kept = true;
         }
+        turn.faults = faults::changed(&self.state, &state);
         let before = std::mem::replace(&mut self.state, state);
         turn.before = (changed || wished).then(|| Box::new(before));
         self.ending = ending;
@@ -237,7 +250,7 @@ impl Core {
         for answer in &mut turn.answers {
             match answer {
                 Ok(Answer::Seen(seen)) => **seen = self.look(),
-                Ok(Answer::Count(_)) => *answer = Err(WishError::NotKept(Arc::clone(&error))),
+                Ok(Answer::Count(_) | Answer::Faults(_)) => *answer = Err(WishError::NotKept(Arc::clone(&error))),
                 Err(_) => {}
             }
         }
@@ -276,6 +289,7 @@ fn grant(wish: Wish, state: &mut State, accepted: &mut Option<Accepted>, now: Mi
             replicas
         }
         Wish::Restart(services) => restart(&services, state, now)?,
+        Wish::Fault(wish) => return Ok(faults::grant(wish, state, accepted.as_ref(), now)?),
         Wish::Stop => {
             state.stop(now);
             0

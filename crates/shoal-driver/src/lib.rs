@@ -8,10 +8,12 @@
 
 mod accepted;
 mod core;
+mod faults;
 mod store;
 
 pub use accepted::{Accepted, Prepared};
 pub use core::{Answer, Core, CoreError, Snapshot, Turn, Wish, WishError};
+pub use faults::FaultWish;
 pub use store::{Reopen, Store, StoreError};
 
 #[cfg(test)]

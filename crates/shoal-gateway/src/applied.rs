@@ -1,9 +1,10 @@
 //! A view from discovery, made ready to serve: routes to search, balancers to pick from. Built once for all cores.
 
 use crate::destination::{Destination, Target};
+use crate::disturbance::Disturbance;
 use crate::route::RouteTable;
 use crate::tls;
-use shoal_discovery::{Edges, View};
+use shoal_discovery::{Edges, Faults, View};
 use shoal_model::{Address, Endpoint, Generation, Limits, Route, ServiceName, Tls};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -39,6 +40,7 @@ type RouteKey = (String, Option<String>, String);
 /// Builds one [`Applied`] after the other; keeps what lives across them.
 pub(crate) struct Builder {
     edges: Edges,
+    faults: Faults,
     /// The listeners this process has sockets for.
     sockets: BTreeSet<String>,
     targets: BTreeMap<ServiceName, Arc<Target>>,
@@ -52,9 +54,10 @@ pub(crate) struct Builder {
 
 impl Builder {
     /// Nothing applied yet.
-    pub(crate) fn new(edges: Edges, sockets: BTreeSet<String>) -> Self {
+    pub(crate) fn new(edges: Edges, faults: Faults, sockets: BTreeSet<String>) -> Self {
         Self {
             edges,
+            faults,
             sockets,
             targets: BTreeMap::new(),
             destinations: BTreeMap::new(),
@@ -94,7 +97,8 @@ impl Builder {
             Some(changed) => changed.with_limits(route.limits.clone()),
             None => {
                 let edge = self.edges.to(&route.service);
-                Destination::new(self.target(&route.service), edge, route.limits.clone())
+                let disturbance = Disturbance::new(ServiceName::gateway(), self.faults.clone());
+                Destination::new(self.target(&route.service), edge, route.limits.clone(), disturbance)
             }
         };
         let destination = Arc::new(destination);
@@ -109,7 +113,8 @@ impl Builder {
             return Arc::clone(known);
         }
         let edge = self.edges.between(caller.as_str(), callee);
-        let destination = Arc::new(Destination::new(self.target(callee), edge, Limits::default()));
+        let disturbance = Disturbance::new(caller.clone(), self.faults.clone());
+        let destination = Arc::new(Destination::new(self.target(callee), edge, Limits::default(), disturbance));
         self.calls.insert(key, Arc::clone(&destination));
         destination
     }

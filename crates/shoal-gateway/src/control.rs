@@ -7,7 +7,7 @@ use crate::applied::{Applied, Builder};
 use crate::callers::{Callers, Fetched};
 use crate::core_loop::{Busy, CallersChange, stopped};
 use crate::gateway::GatewaySettings;
-use shoal_discovery::{Edges, Follower, Health, View, Watches};
+use shoal_discovery::{Edges, Faults, Follower, Health, View, Watches};
 use shoal_model::ServiceName;
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -102,8 +102,9 @@ impl Control {
             health.set_waiting_for(Some("the supervisor's discovery socket".to_owned()));
         }
         let GatewaySettings { discovery, name, .. } = &*task.settings;
-        let follower = Follower::start(discovery.clone(), name.clone(), Watches::All, task.edges.clone());
-        let builder = Builder::new(task.edges.clone(), task.sockets.clone());
+        let (edges, faults) = (task.edges.clone(), Faults::new());
+        let follower = Follower::start(discovery.clone(), name.clone(), Watches::All, edges.clone(), faults.clone());
+        let builder = Builder::new(edges, faults, task.sockets.clone());
         let (callers, fetched) = Callers::new(std::mem::take(&mut task.cores));
         let control = Self {
             task,

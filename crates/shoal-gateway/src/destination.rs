@@ -4,6 +4,7 @@
 //! Never: decides by itself when something is tried; see [`crate::tries`].
 
 use crate::clock;
+use crate::disturbance::Disturbance;
 use shoal_balance::{
     Admitted, BalanceSettings, Balancer, Moment, Outcome, Pick, RetryBudget, RetrySettings, Saturation,
 };
@@ -84,6 +85,7 @@ pub(crate) struct Destination {
     pub(crate) target: Arc<Target>,
     pub(crate) edge: Edge,
     pub(crate) limits: Limits,
+    pub(crate) disturbance: Disturbance,
     under_way: Arc<AtomicUsize>,
 }
 
@@ -112,14 +114,14 @@ impl Drop for UnderWay {
 
 impl Destination {
     /// A way to a service, with nothing under way.
-    pub(crate) fn new(target: Arc<Target>, edge: Edge, limits: Limits) -> Self {
-        Self { target, edge, limits, under_way: Arc::default() }
+    pub(crate) fn new(target: Arc<Target>, edge: Edge, limits: Limits, disturbance: Disturbance) -> Self {
+        Self { target, edge, limits, disturbance, under_way: Arc::default() }
     }
 
     /// The same way with other limits; what is under way goes on counting.
     pub(crate) fn with_limits(&self, limits: Limits) -> Self {
-        let (target, edge) = (Arc::clone(&self.target), self.edge.clone());
-        Self { target, edge, limits, under_way: Arc::clone(&self.under_way) }
+        let (target, edge, disturbance) = (Arc::clone(&self.target), self.edge.clone(), self.disturbance.clone());
+        Self { target, edge, limits, disturbance, under_way: Arc::clone(&self.under_way) }
     }
 
     /// A place for one more request.

@@ -112,16 +112,21 @@ async fn pass(
 
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
+    // Whatever is sent may have to be sent twice where things go wrong on purpose.
+    let may_be_twice = destination.disturbance.is_any();
     let upload = Upload::of(
         body,
         UploadLimits {
             bytes_max: limits.body_bytes_max,
             idle: limits.idle_timeout,
-            keep: head.method.is_idempotent() || way == Way::Http2,
+            keep: head.method.is_idempotent() || way == Way::Http2 || may_be_twice,
         },
     );
     let mut outgoing = Outgoing::new(client, head, upload, &host, way, deadline)?;
     outgoing.take_trailers(takes_trailers);
+    if may_be_twice {
+        outgoing.keep_for_two();
+    }
     match answered(client, &destination, &mut outgoing, deadline, head_bytes).await {
         Ok((pick, answer)) => returned(client, &outgoing, answer, pick, begun, &destination, is_head),
         Err(refusal) => {
@@ -186,7 +191,7 @@ async fn answered(
     let mut tries = Tries::new(core, destination, deadline.begin, head_bytes);
     let mut pick = tries.pick().await?;
     loop {
-        let sending = send(&core.pool, &pick.endpoint().address, outgoing, core.settings.connect_timeout);
+        let sending = send(&core.pool, destination, &pick, outgoing, core.settings.connect_timeout);
         let Ok(sent) = tokio::time::timeout_at(deadline.begin.into(), sending).await else {
             return Err(timed_out(destination, pick, deadline));
         };
@@ -206,6 +211,12 @@ async fn answered(
                 return Ok((pick, answer));
             }
             Err(Failure::Client(error)) => return Err(upload_refusal(destination, error)),
+            Err(Failure::OnPurpose(error)) => {
+                let may_go_on = error.is_unavailable() && outgoing.is_repeatable();
+                let other = if may_go_on { tries.elsewhere(&pick) } else { None };
+                destination.target.finish(pick, clock::now(), error.outcome());
+                pick = other.ok_or_else(|| error.refusal(service))?;
+            }
             Err(Failure::Replica(reached, why)) => {
                 let (service, replica) = (service.clone(), pick.endpoint().replica.clone());
                 let (failure, repeatable) = match reached {

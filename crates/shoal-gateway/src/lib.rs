@@ -19,6 +19,7 @@ mod control;
 mod core_loop;
 mod deadline;
 mod destination;
+mod disturbance;
 mod forward;
 mod gateway;
 mod headers;

@@ -35,6 +35,8 @@ pub(crate) struct Outgoing {
     headers: HeaderMap,
     upload: Option<Upload>,
     deadline: Deadline,
+    /// Whether it may have to be sent twice, whatever its method.
+    is_for_two: bool,
 }
 
 impl Outgoing {
@@ -73,7 +75,7 @@ impl Outgoing {
         if is_chunked && way != Way::Http2 {
             headers.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
         }
-        Ok(Self { way, method: head.method, uri, headers, upload, deadline })
+        Ok(Self { way, method: head.method, uri, headers, upload, deadline, is_for_two: false })
     }
 
     /// Says that the client takes trailers, where the replica may send some.
@@ -81,6 +83,11 @@ impl Outgoing {
         if takes && self.way == Way::Http2 {
             self.headers.insert(TE, HeaderValue::from_static("trailers"));
         }
+    }
+
+    /// It may have to be sent twice, whatever its method.
+    pub(crate) fn keep_for_two(&mut self) {
+        self.is_for_two = true;
     }
 
     /// Whether it can be sent once more after it may have been served: doing so twice is as good as once, and its body
@@ -92,6 +99,11 @@ impl Outgoing {
     /// Whether all of it can still be had.
     pub(crate) fn is_whole(&self) -> bool {
         self.upload.as_ref().is_none_or(Upload::is_whole)
+    }
+
+    /// What is asked for.
+    pub(crate) fn path(&self) -> &str {
+        self.uri.path()
     }
 
     pub(crate) fn upload(&self) -> Option<&Upload> {
@@ -120,7 +132,7 @@ impl Outgoing {
     }
 
     /// Whether its head outlives a try. An HTTP/2 replica may refuse what it was sent without having looked at it.
-    fn is_kept(&self) -> bool {
-        self.method.is_idempotent() || self.way == Way::Http2
+    pub(crate) fn is_kept(&self) -> bool {
+        self.method.is_idempotent() || self.way == Way::Http2 || self.is_for_two
     }
 }

@@ -3,6 +3,7 @@
 //! Plain text by default, JSON where `Accept` or the protocol asks for it, a small page for browsers, and a status in
 //! the headers for gRPC.
 
+use crate::disturbance::OnPurpose;
 use crate::headers::is_grpc;
 use bytes::Bytes;
 use http::header::{self, HeaderName};
@@ -44,6 +45,8 @@ pub(crate) enum Refusal {
     BodyTooSlow { idle: Duration },
     /// The method asks for a tunnel.
     Connect,
+    /// Somebody asked for this error.
+    OnPurpose { service: ServiceName, on_purpose: OnPurpose },
 }
 
 /// What a request says of the form it wants its answer in; cheap to take along.
@@ -141,13 +144,15 @@ impl Refusal {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Connect => StatusCode::NOT_IMPLEMENTED,
+            Self::OnPurpose { on_purpose, .. } => on_purpose.status(),
         }
     }
 
     /// Whether nothing more is to be read from the client over HTTP/1.1: it may have another idea than the gateway of
     /// where its request ends, or goes on sending what nobody takes.
     pub(crate) fn ends_connection(&self) -> bool {
-        !matches!(self, Self::NoRoute { .. }) && (self.status().is_client_error() || matches!(self, Self::Connect))
+        !matches!(self, Self::NoRoute { .. } | Self::OnPurpose { .. })
+            && (self.status().is_client_error() || matches!(self, Self::Connect))
     }
 
     /// The code of Connect, and gRPC's number for it.
@@ -165,6 +170,7 @@ impl Refusal {
             Self::TooManyHeaders { .. } | Self::HeadTooLarge { .. } | Self::BodyTooLarge { .. } => {
                 ("resource_exhausted", "8")
             }
+            Self::OnPurpose { on_purpose, .. } => on_purpose.code(),
         }
     }
 
@@ -209,6 +215,9 @@ impl Refusal {
                 format!("The request's body did not go on for {} s.", idle.as_secs_f32())
             }
             Self::Connect => "The gateway does not open tunnels with the method CONNECT.".to_owned(),
+            Self::OnPurpose { service, on_purpose } => {
+                format!("The service `{service}` was not asked: fault {} is on.", on_purpose.fault.0)
+            }
         }
     }
 

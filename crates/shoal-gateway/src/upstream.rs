@@ -3,13 +3,18 @@
 //! A pooled connection may have been closed by the replica just before: a request that was not sent at all goes out
 //! again on a new connection, and so does one that may be repeated (RFC 9110 section 9.2.2). Nothing else is sent twice.
 
+use crate::destination::Destination;
+use crate::disturbance::{OnPurpose, lose};
 use crate::outgoing::{Outgoing, Way};
 use crate::pool::{IDLE_MAX, IDLE_MAX_ONCE, Pool, Sender1, Sender2, connect_http1, connect_http2};
 use crate::reading;
 use crate::tries::Reached;
 use crate::upload::{Upload, UploadError};
 use http::Response;
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use shoal_balance::Pick;
+use shoal_discovery::Strike;
 use shoal_model::Address;
 use std::error::Error;
 use std::time::Duration;
@@ -21,6 +26,8 @@ pub(crate) enum Failure {
     Replica(Reached, String),
     /// The client did not send its request to the end, or not as it may.
     Client(UploadError),
+    /// Nobody was asked, since somebody asked for this error.
+    OnPurpose(OnPurpose),
 }
 
 /// An answer's head, with the connection its body comes on if that can be used again afterwards.
@@ -29,8 +36,65 @@ pub(crate) struct Answer {
     pub(crate) connection: Option<Sender1>,
 }
 
-/// Sends it the way it goes.
+/// Sends it the way it goes, to the replica that was picked.
 pub(crate) async fn send(
+    pool: &Pool,
+    destination: &Destination,
+    pick: &Pick,
+    outgoing: &mut Outgoing,
+    connect_timeout: Duration,
+) -> Result<Answer, Failure> {
+    let address = &pick.endpoint().address;
+    if !destination.disturbance.is_any() {
+        return send_to(pool, address, outgoing, connect_timeout).await;
+    }
+    // On the heap, so that the requests of every other day keep a small future.
+    Box::pin(disturbed(pool, destination, pick, outgoing, connect_timeout)).await
+}
+
+/// One try with what goes wrong on purpose.
+async fn disturbed(
+    pool: &Pool,
+    destination: &Destination,
+    pick: &Pick,
+    outgoing: &mut Outgoing,
+    connect_timeout: Duration,
+) -> Result<Answer, Failure> {
+    let address = &pick.endpoint().address;
+    let mut strike = destination.disturbance.strike(&destination.target.service, pick, outgoing.path());
+    let delay = strike.delay();
+    if !delay.is_zero() {
+        strike.delayed();
+        tokio::time::sleep(delay).await;
+    }
+    let Strike { error, lost, twice, .. } = strike;
+    if let Some(error) = error {
+        return Err(Failure::OnPurpose(OnPurpose::of(error)));
+    }
+    let answer_max = destination.limits.idle_timeout;
+    let mut answer = send_to(pool, address, outgoing, connect_timeout).await?;
+    if let Some(hit) = twice.filter(|_| outgoing.is_whole() && outgoing.is_kept()) {
+        swallow(answer, answer_max).await;
+        hit.happened();
+        answer = send_to(pool, address, outgoing, connect_timeout).await?;
+    }
+    if let Some(hit) = lost {
+        swallow(answer, answer_max).await;
+        return Err(Failure::Replica(Reached::Replica, lose(hit)));
+    }
+    Ok(answer)
+}
+
+/// Reads an answer to its end, or for as long as one may take.
+async fn swallow(answer: Answer, within: Duration) {
+    let mut body = answer.response.into_body();
+    let whole = async { while let Some(Ok(_)) = body.frame().await {} };
+    if tokio::time::timeout(within, whole).await.is_err() {
+        tracing::debug!("an answer that goes on was broken off on purpose");
+    }
+}
+
+async fn send_to(
     pool: &Pool,
     address: &Address,
     outgoing: &mut Outgoing,

@@ -108,6 +108,8 @@ codes! {
     BuildFailed = 105, "a service could not be built";
     /// The file cannot be read.
     NotReadable = 106, "the manifest cannot be read";
+    /// No address for a database comes of the environment.
+    BadDatabase = 107, "the environment does not say where a database is";
 }
 
 impl Code {

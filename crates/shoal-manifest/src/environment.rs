@@ -1,14 +1,15 @@
-//! What a service is told by its manifest alone: environment variables and settings.
+//! What a service is told by its manifest alone: environment variables, settings, and which database it has.
 //!
 //! Never: lets a variable through that Shoal sets itself; the program would be misled.
 
 use crate::Code;
 use crate::diagnostic::Problems;
 use crate::service::callees;
-use crate::tables::ServiceTable;
+use crate::tables::{DatabaseValue, DatabaseWord, ServiceTable};
 use crate::words::shown;
-use shoal_model::ServiceName;
+use shoal_model::{Database, ServiceName};
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// Linux limits one variable, name and value, to 128 KiB; the rest is left to spare.
 const SETTINGS_MAX: usize = 64 * 1024;
@@ -25,18 +26,44 @@ pub(crate) fn variables(name: &ServiceName, table: &ServiceTable, problems: &mut
         problems.add(Code::PastLimit, &env.key, message, "put values that only the service reads under `settings`");
     }
     for (variable, at) in &env.value.0 {
-        let first = variable.bytes().next();
-        let letters = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-        if !letters || first.is_none_or(|byte| byte.is_ascii_digit()) || variable.len() > 128 {
-            let message = format!("{} is not a name for an environment variable", shown(variable));
-            let mend = "use letters, digits and `_`, not starting with a digit";
-            problems.add(Code::BadVariable, &at.key, message, mend);
-        } else if let Some(why) = taken(variable, table) {
+        if !check_name(variable, &at.key, problems) {
+            continue;
+        }
+        if let Some(why) = taken(variable, table) {
             let message = format!("the variable `{variable}` of `services.{name}` is set by Shoal: {why}");
             problems.add(Code::VariableTaken, &at.key, message, "remove it here, or give yours another name");
         }
     }
     env.value.0.iter().map(|(variable, at)| (variable.clone(), at.value.clone())).collect()
+}
+
+/// Whether this can be a variable's name; a problem when it cannot.
+fn check_name(variable: &str, place: &Range<usize>, problems: &mut Problems) -> bool {
+    let first = variable.bytes().next();
+    let letters = variable.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_good = letters && first.is_some_and(|byte| !byte.is_ascii_digit()) && variable.len() <= 128;
+    if !is_good {
+        let message = format!("{} is not a name for an environment variable", shown(variable));
+        let mend = "use letters, digits and `_`, not starting with a digit";
+        problems.add(Code::BadVariable, place, message, mend);
+    }
+    is_good
+}
+
+/// The database; `None` when what is asked for was not understood, which was reported.
+pub(crate) fn database(value: &DatabaseValue, problems: &mut Problems) -> Option<Database> {
+    let by_word = |word| match word {
+        DatabaseWord::Sqlite => Database::Sqlite,
+        DatabaseWord::Postgres => Database::Postgres,
+    };
+    match value {
+        DatabaseValue::Word(word) => Some(by_word(*word)),
+        DatabaseValue::Named(table) => {
+            let (variable, default) = (table.env.as_ref()?, table.default.as_ref()?);
+            check_name(&variable.value, &variable.span, problems);
+            Some(Database::Named { variable: variable.value.clone(), otherwise: Box::new(by_word(default.value)) })
+        }
+    }
 }
 
 /// Why a variable is not the manifest's to set.

@@ -10,10 +10,10 @@ use crate::limits;
 use crate::place::{Place, ServicePart, SourceMap};
 use crate::probes;
 use crate::read::At;
-use crate::tables::{DatabaseWord, ListenWord, ReplicasTable, ReplicasValue, RunTable, ServiceTable};
+use crate::tables::{ListenWord, ReplicasTable, ReplicasValue, RunTable, ServiceTable};
 use crate::values::{Count, TimeSpan};
 use crate::words::shown;
-use shoal_model::{Database, Listen, Replicas, Run, Service, ServiceName, Source};
+use shoal_model::{Listen, Replicas, Run, Service, ServiceName, Source};
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 use std::path::Path;
@@ -63,6 +63,7 @@ pub(crate) fn lower(
         problems,
     );
     let env = environment::variables(around.name, table, problems);
+    let database = table.database.as_ref().and_then(|database| environment::database(&database.value, problems));
     Some(Service {
         purpose: table.purpose.as_ref().map(|purpose| purpose.value.clone()),
         owner: table.owner.as_ref().map(|owner| owner.value.clone()),
@@ -75,9 +76,7 @@ pub(crate) fn lower(
         listen: listen?,
         after: calls.clone(),
         calls: &calls | &callees(&table.calls_later),
-        database: table.database.as_ref().map(|database| match database.value {
-            DatabaseWord::Sqlite => Database::Sqlite,
-        }),
+        database,
         env,
         settings,
         probes: probes?,

@@ -121,8 +121,8 @@ table! {
         calls: Vec<At<String>>,
         /// Services that it calls too, but does not wait for when it starts.
         calls_later: Vec<At<String>>,
-        /// The database it is given, at `DATABASE_URL`.
-        database: DatabaseWord,
+        /// The database it is given, at `DATABASE_URL`: `sqlite`, `postgres`, or `{ env, default }`.
+        database: DatabaseValue,
         /// Environment variables of its own.
         env: Named<String>,
         /// Settings that only the service understands; it gets them as JSON in `SHOAL_SETTINGS`.
@@ -260,5 +260,43 @@ word! {
     enum DatabaseWord {
         /// An SQLite file of its own.
         Sqlite = "sqlite",
+        /// A database of its own in the PostgreSQL server whose address `POSTGRES_URL` holds at `shoal up`.
+        Postgres = "postgres",
+    }
+}
+
+table! {
+    /// A database that the environment of `shoal up` chooses.
+    struct DatabaseTable, "`database`" {
+        /// The variable that holds `sqlite`, `postgres`, or the address of a PostgreSQL server.
+        env: String = required "env = \"STORE_DATABASE\"",
+        /// What it is when the variable is not set.
+        default: DatabaseWord = required "default = \"sqlite\"",
+    }
+}
+
+/// The database that a service is given.
+#[derive(Debug, JsonSchema)]
+#[schemars(untagged)]
+pub(crate) enum DatabaseValue {
+    /// The manifest chooses.
+    Word(DatabaseWord),
+    /// The environment chooses.
+    Named(DatabaseTable),
+}
+
+impl Read for DatabaseValue {
+    const KIND: &'static str = "a text or a table";
+    const FORM: &'static str = "\"sqlite\", \"postgres\" or { env = \"STORE_DATABASE\", default = \"sqlite\" }";
+
+    fn read(value: &Spanned<DeValue<'_>>, path: &str, problems: &mut Problems) -> Option<Self> {
+        match value.get_ref() {
+            DeValue::String(_) => DatabaseWord::read(value, path, problems).map(Self::Word),
+            DeValue::Table(_) => DatabaseTable::read(value, path, problems).map(Self::Named),
+            _ => {
+                wrong_type::<Self>(value, path, problems);
+                None
+            }
+        }
     }
 }

@@ -143,9 +143,33 @@ pub enum Listen {
 }
 
 /// A database that Shoal gives a service.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Database {
     /// One SQLite file under the application's `.shoal/data/<service>/`.
     Sqlite,
+    /// A database of its own in the PostgreSQL server that [`SERVER_VARIABLE`](Self::SERVER_VARIABLE) names.
+    Postgres,
+    /// What a variable of the environment says at `shoal up`: `sqlite`, `postgres`, or the address of a server.
+    Named {
+        /// The variable.
+        variable: String,
+        /// What it is when the variable is not set.
+        otherwise: Box<Database>,
+    },
+}
+
+impl Database {
+    /// The variable of the environment that holds the address of the PostgreSQL server.
+    pub const SERVER_VARIABLE: &str = "POSTGRES_URL";
+
+    /// The variables of the environment that decide which it is.
+    #[must_use]
+    pub fn variables(&self) -> Vec<&str> {
+        match self {
+            Self::Sqlite => Vec::new(),
+            Self::Postgres => vec![Self::SERVER_VARIABLE],
+            Self::Named { variable, .. } => vec![variable, Self::SERVER_VARIABLE],
+        }
+    }
 }

@@ -9,6 +9,7 @@
 mod application;
 mod causes;
 mod endpoint;
+mod fault;
 mod limits;
 mod names;
 mod probe;
@@ -19,9 +20,12 @@ mod time;
 pub use application::{Application, Database, Gateway, Listen, Replicas, Route, Run, Service, Source, Tls};
 pub use causes::with_causes;
 pub use endpoint::{Address, Endpoint, Generation};
+pub use fault::{Fault, FaultError, FaultId, FaultKind, FaultRate, FaultTarget};
 pub use limits::{Limits, Priority};
 pub use names::{NameError, ReplicaName, RevisionId, ServiceName};
 pub use probe::{ProbeCheck, ProbeKind, ProbeSettings, Probes};
 pub use revision::{LaunchSettings, Revision};
-pub use seam::{Action, ActionId, ActionKind, Exit, Observation, ProbeOutcome, ReplicaIdentity, ReplicaLife, Signal};
+pub use seam::{
+    Action, ActionId, ActionKind, Disturbance, Exit, Observation, ProbeOutcome, ReplicaIdentity, ReplicaLife, Signal,
+};
 pub use time::Millis;

@@ -1,6 +1,8 @@
 //! The seam: actions go down to a runtime, observations come up from it.
 
-use crate::{Address, Endpoint, Generation, Millis, ProbeKind, ReplicaName, Revision, RevisionId, ServiceName};
+use crate::{
+    Address, Endpoint, FaultId, Generation, Millis, ProbeKind, ReplicaName, Revision, RevisionId, ServiceName,
+};
 use serde::{Deserialize, Serialize};
 
 /// Numbers an action; a runtime that meets one twice does nothing the second time.
@@ -44,6 +46,14 @@ pub enum ActionKind {
         /// Which.
         signal: Signal,
     },
+    /// Make the replica suffer these faults and no others of their kinds. Says all of it each time, so that repeating it does
+    /// no harm.
+    Disturb {
+        /// Which.
+        replica: ReplicaName,
+        /// What it suffers from now on.
+        disturbance: Disturbance,
+    },
     /// Kill the replica with everything it started, at once.
     Stop {
         /// Which.
@@ -62,6 +72,19 @@ pub enum ActionKind {
 pub enum Signal {
     /// Finish and exit: `SIGTERM`.
     Terminate,
+    /// Die at once, as a crash would have it: `SIGKILL`. It is replaced as after any crash.
+    Kill,
+}
+
+/// The faults of a process that last: see [`FaultKind`](crate::FaultKind).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disturbance {
+    /// It stands still.
+    #[serde(default)]
+    pub is_paused: bool,
+    /// It can write to no file.
+    #[serde(default)]
+    pub is_disk_full: bool,
 }
 
 /// What a runtime reports. Level, not edge: repeating or losing one does no harm.
@@ -95,6 +118,13 @@ pub enum Observation {
     ReplicaLeaving {
         /// Which.
         replica: ReplicaName,
+    },
+    /// So often a fault has happened in all, as far as those say who make it happen.
+    FaultHappened {
+        /// Which fault.
+        fault: FaultId,
+        /// Since it was added; one that is lower than another before it is old news.
+        total: u64,
     },
 }
 

@@ -33,6 +33,7 @@ pub fn exec(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         return ExitCode::FAILURE;
     }
     linux::reset_signals();
+    linux::ignore_file_size_signal();
     // One byte: the record is on disk. The end instead: the keeper is gone.
     if control.read_exact(&mut [0]).is_err() {
         return ExitCode::FAILURE;

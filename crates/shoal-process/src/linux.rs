@@ -69,6 +69,13 @@ pub(crate) fn reset_signals() {
     }
 }
 
+/// Has a write beyond the largest allowed file size fail with `EFBIG` rather than end the program, as a full disk would. Without
+/// such a limit it makes no difference.
+pub(crate) fn ignore_file_size_signal() {
+    // SAFETY: installs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
 /// Takes ownership of a descriptor that this process was started with.
 pub(crate) fn inherited(descriptor: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: asks the kernel about a number, and touches no memory.

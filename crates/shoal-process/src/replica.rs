@@ -10,7 +10,7 @@ use crate::record::{Ended, Record};
 use crate::runtime::{Shared, application, clean_up, prune_logs};
 use crate::{clock, leftovers, lock, logs, sockets};
 use shoal_discovery::{Caller, kept};
-use shoal_model::{ActionId, Exit, Observation, ReplicaLife, ReplicaName, Revision, Signal};
+use shoal_model::{ActionId, Disturbance, Exit, Observation, ReplicaLife, ReplicaName, Revision, Signal};
 use std::fs;
 use std::io;
 use std::path::Path;
@@ -52,6 +52,7 @@ pub(crate) enum Command {
         signal: Signal,
         action: ActionId,
     },
+    Disturb(Disturbance),
     Stop,
     Forget,
     /// Say again how things are.
@@ -77,6 +78,7 @@ pub(crate) struct Task {
     answer_by: Option<Instant>,
     retry: Duration,
     signal: Option<(Signal, ActionId)>,
+    disturbance: Option<Disturbance>,
     stop: bool,
     forget: bool,
     force_at: Option<Instant>,
@@ -116,6 +118,7 @@ impl Task {
             answer_by: None,
             retry: RETRY_FIRST,
             signal: None,
+            disturbance: None,
             stop: false,
             forget: false,
             force_at: None,
@@ -211,6 +214,9 @@ impl Task {
         if let Ok(connection) = Connection::open(&self.shared.folders.keeper_socket(&self.name)).await {
             self.connection = Some(connection);
             self.tell(Ask::Subscribe).await;
+            if let Some(disturbance) = self.disturbance {
+                self.tell(Ask::Disturb(disturbance)).await;
+            }
             if let Some((signal, action)) = self.signal {
                 self.tell(Ask::Signal { signal, action: action.0 }).await;
             }
@@ -312,8 +318,15 @@ impl Task {
     async fn obey(&mut self, command: Command) {
         match command {
             Command::Signal { signal, action } => {
-                self.signal = Some((signal, action));
+                // Who is told to die once is not told again: it has a successor by then.
+                if signal == Signal::Terminate {
+                    self.signal = Some((signal, action));
+                }
                 self.tell(Ask::Signal { signal, action: action.0 }).await;
+            }
+            Command::Disturb(disturbance) => {
+                self.disturbance = Some(disturbance);
+                self.tell(Ask::Disturb(disturbance)).await;
             }
             Command::Stop => {
                 self.stop = true;

@@ -154,6 +154,8 @@ impl ProcessRuntime {
             ActionKind::Signal { replica, signal } => {
                 self.send_or_report(replica, Command::Signal { signal, action: action.id });
             }
+            // Who has ended suffers nothing any more.
+            ActionKind::Disturb { replica, disturbance } => drop(self.send(&replica, Command::Disturb(disturbance))),
             ActionKind::Stop { replica } => self.send_or_report(replica, Command::Stop),
             ActionKind::Forget { replica } => {
                 // One without a task may still have left traces, which a task cleans up best.

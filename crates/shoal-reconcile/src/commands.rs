@@ -28,7 +28,15 @@ impl ServiceTarget {
 
 /// Why a command is refused; its `Display` is one sentence with the mend. Nothing was changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal(String);
+pub struct Refusal(pub(crate) String);
+
+impl Refusal {
+    /// Refuses with this sentence: for what is asked of a state and depends on more than it.
+    #[must_use]
+    pub fn new(sentence: String) -> Self {
+        Self(sentence)
+    }
+}
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -40,9 +48,10 @@ impl std::error::Error for Refusal {}
 
 impl State {
     /// Makes these the services, and takes back an earlier [`stop`](Self::stop). Services that are missing here are
-    /// drained and removed. An earlier [`scale`](Self::scale) holds until the service's own number changes.
+    /// drained and removed. An earlier [`scale`](Self::scale) holds until the service's own number changes. Crashes from
+    /// before a stop are forgotten.
     pub fn set_target(&mut self, services: BTreeMap<ServiceName, ServiceTarget>, now: Millis) {
-        self.stopping = false;
+        let was_stopping = std::mem::take(&mut self.stopping);
         for (name, service) in &mut self.services {
             if !services.contains_key(name) {
                 service.target = None;
@@ -50,6 +59,11 @@ impl State {
             }
             if service.replicas.is_empty() {
                 service.has_started = false;
+                if was_stopping {
+                    // Whoever starts it anew need not wait for what happened before. Without a stop it waits on: a crash
+                    // loop has no replica between two starts either.
+                    service.slots.clear();
+                }
             }
         }
         for (name, target) in services {
@@ -116,19 +130,21 @@ impl State {
         self.stopping = true;
     }
 
-    fn refuse_while_stopping(&self) -> Result<(), Refusal> {
+    pub(crate) fn refuse_while_stopping(&self) -> Result<(), Refusal> {
         if self.stopping {
             return Err(Refusal("the application is stopping; start it again with `shoal up`".to_owned()));
         }
         Ok(())
     }
 
-    fn known(&mut self, service: &ServiceName) -> Result<&mut ServiceState, Refusal> {
+    pub(crate) fn refuse_unknown(&self, service: &ServiceName) -> Result<(), Refusal> {
         let known: Vec<&ServiceName> =
             self.services.iter().filter(|(_, state)| state.target.is_some()).map(|(name, _)| name).collect();
-        if !known.contains(&service) {
-            return Err(unknown(service, &known));
-        }
+        if known.contains(&service) { Ok(()) } else { Err(unknown(service, &known)) }
+    }
+
+    fn known(&mut self, service: &ServiceName) -> Result<&mut ServiceState, Refusal> {
+        self.refuse_unknown(service)?;
         self.services.get_mut(service).ok_or_else(|| unknown(service, &[]))
     }
 }

@@ -53,6 +53,8 @@ pub(crate) struct Census<'a> {
     old: BTreeMap<&'a RevisionId, Count>,
     // Still there, and told to go.
     ending: usize,
+    // Whether one that counts as ready may have ended before this supervisor began.
+    has_unheard: bool,
     // Revisions of all that is still there.
     running: BTreeSet<&'a RevisionId>,
 }
@@ -80,6 +82,7 @@ impl<'a> Census<'a> {
             if !replica.is_live() {
                 continue;
             }
+            census.has_unheard |= replica.is_unheard();
             if service.revisions.contains_key(&replica.revision) {
                 census.running.insert(&replica.revision);
             }
@@ -140,10 +143,12 @@ fn scale(
 ) {
     let wanted = target.wanted() as usize;
     let fresh = census.fresh.all;
-    let allowed = match gate {
+    let most = match gate {
         Gate::Open => allowed_now(wanted, census),
         Gate::Dependency(_) | Gate::Callers => fresh.min(wanted),
     };
+    // Those that stay might be the ones that have ended: nobody leaves before all were heard of.
+    let allowed = if census.has_unheard { most.max(fresh) } else { most };
     // A slot that crashed and is no longer needed is dropped by an intent too, hence the second condition.
     if allowed == fresh && (service.slots.is_empty() || fresh < wanted) {
         return;
@@ -173,8 +178,8 @@ fn allowed_now(wanted: usize, census: &Census<'_>) -> usize {
 }
 
 fn retire(name: &ServiceName, service: &ServiceState, census: &mut Census<'_>, intents: &mut Vec<Intent>) {
-    let outdated = census.outdated();
-    if outdated == 0 {
+    // Those in whose favour others leave might be the ones that have ended: nobody leaves before all were heard of.
+    if census.outdated() == 0 || census.has_unheard {
         return;
     }
     // As many as are needed until fresh ones are ready in their place.

@@ -18,6 +18,8 @@
 mod backoff;
 mod commands;
 mod drain;
+mod fault_rules;
+mod faults;
 pub mod intents;
 pub mod invariants;
 mod life;
@@ -32,6 +34,7 @@ mod status;
 mod step;
 
 pub use commands::{Refusal, ServiceTarget};
+pub use faults::{FAULTS_MAX, FaultStatus};
 pub use reasons::{Reason, ReasonKind};
 pub use state::{Ending, OpenError, Phase, State};
 pub use status::{LastExit, ReplicaStatus, ServiceStatus};

@@ -1,5 +1,6 @@
-//! What time alone does to a replica that is meant to stay: its startup budget runs out, its crashes are forgiven.
-//! Also what went out before a restart goes out again here. Never chooses how many replicas there are.
+//! What time alone does to a replica that is meant to stay: its startup budget runs out, its crashes are forgiven, word of
+//! it is waited for no longer. Also what went out before a restart goes out again here. Never chooses how many replicas
+//! there are.
 
 use crate::backoff::SETTLED_AFTER;
 use crate::drain;
@@ -31,6 +32,10 @@ pub(crate) fn advance(name: &ServiceName, service: &mut ServiceState, outcome: &
             replica.issued.again = false;
             outcome.changed = true;
             reissue(name, *serial, replica, &service.revisions, outcome);
+        }
+        match replica.unheard_until {
+            Some(until) if outcome.now < until => outcome.wake(until),
+            _ => replica.unheard_until = None,
         }
         match replica.phase {
             Phase::Starting => {

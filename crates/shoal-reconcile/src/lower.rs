@@ -116,6 +116,7 @@ fn start(
             left: None,
             issued: Issued { start: Some(id), ..Issued::default() },
             probing: Probing::default(),
+            unheard_until: None,
         },
     );
 }

@@ -8,7 +8,7 @@ use crate::state::{Ending, Failures, Issued, Phase, Probing, Replica, Running, S
 use crate::status::LastExit;
 use crate::step::Outcome;
 use shoal_model::{
-    Address, Exit, Generation, Millis, Observation, ProbeKind, ProbeOutcome, ProbeSettings, ReplicaIdentity,
+    Address, Exit, Generation, Millis, Observation, ProbeKind, ProbeOutcome, ProbeSettings, Probes, ReplicaIdentity,
     ReplicaLife, ReplicaName, RevisionId, ServiceName,
 };
 
@@ -31,6 +31,7 @@ pub(crate) fn apply(state: &mut State, observation: &Observation, outcome: &mut 
                 leaving_seen(service, replica, outcome);
             }
         }
+        Observation::FaultHappened { fault, total } => state.faults.happened(*fault, *total, outcome),
     }
 }
 
@@ -65,6 +66,7 @@ fn running_seen(
 ) {
     // Running after its exit is an old report come late.
     let Some(replica) = service.replicas.get_mut(&serial).filter(|replica| replica.is_live()) else { return };
+    replica.unheard_until = None;
     let same = |running: &Running| running.identity == *identity && running.address.as_ref() == address;
     if replica.running.as_ref().is_some_and(same) {
         return;
@@ -171,6 +173,7 @@ fn unknown_seen(service: &mut ServiceState, name: &ReplicaName, life: &ReplicaLi
         left: None,
         issued: Issued::default(),
         probing: Probing::default(),
+        unheard_until: None,
     };
     service.replicas.insert(name.serial, replica);
     outcome.changed = true;
@@ -188,7 +191,8 @@ fn probe_seen(
     if replica.ending.is_some() || !replica.is_live() || replica.running.is_none() {
         return;
     }
-    let probes = service.revisions.get(&replica.revision).map(|revision| &revision.launch.probes);
+    let revision = service.revisions.get(&replica.revision);
+    let probes = revision.map(|revision| &revision.launch.probes);
     let failed = match answer {
         ProbeOutcome::Passed => None,
         ProbeOutcome::Failed { why } => Some(short(why)),
@@ -201,18 +205,19 @@ fn probe_seen(
                 outcome.changed = true;
             }
         }
-        (ProbeKind::Startup, Some(why)) => replica.probing.startup_why = Some(why),
-        (ProbeKind::Readiness, None) => readiness_passed(replica, name, outcome),
-        (ProbeKind::Readiness, Some(why)) => {
-            let failures = &mut replica.probing.readiness;
-            let enough = failures.add(why, probes.map(|probes| &probes.readiness), outcome.now);
-            if enough && replica.is_ready() {
-                let text = not_ready_text(replica.probing.readiness.why.as_deref());
-                replica.enter(Phase::NotReady, outcome.now);
-                outcome.changed = true;
-                outcome.tell(name, ReasonKind::NotReady, text);
+        (ProbeKind::Startup, Some(why)) if replica.phase == Phase::Starting => replica.probing.startup_why = Some(why),
+        (ProbeKind::Startup, Some(why)) => {
+            // It had started before this supervisor began, and is asked nothing else until it says so again. For that it has
+            // the time of one that starts; meanwhile it is not ready.
+            let overdue = outcome.now >= replica.since.after(life::start_budget(revision, true));
+            if overdue && !replica.is_ready() {
+                unresponsive(service, name, &why, outcome);
+            } else {
+                readiness_failed(replica, name, why, probes, outcome);
             }
         }
+        (ProbeKind::Readiness, None) => readiness_passed(replica, name, outcome),
+        (ProbeKind::Readiness, Some(why)) => readiness_failed(replica, name, why, probes, outcome),
         (ProbeKind::Liveness, None) => replica.probing.liveness = Failures::default(),
         (ProbeKind::Liveness, Some(why)) => {
             let enough = replica.probing.liveness.add(why.clone(), probes.map(|probes| &probes.liveness), outcome.now);
@@ -238,6 +243,23 @@ fn readiness_passed(replica: &mut Replica, name: &ReplicaName, outcome: &mut Out
     };
     replica.was_ready = true;
     outcome.tell(name, ReasonKind::Ready, text);
+}
+
+fn readiness_failed(
+    replica: &mut Replica,
+    name: &ReplicaName,
+    why: String,
+    probes: Option<&Probes>,
+    outcome: &mut Outcome,
+) {
+    let failures = &mut replica.probing.readiness;
+    let enough = failures.add(why, probes.map(|probes| &probes.readiness), outcome.now);
+    if enough && replica.is_ready() {
+        let text = not_ready_text(replica.probing.readiness.why.as_deref());
+        replica.enter(Phase::NotReady, outcome.now);
+        outcome.changed = true;
+        outcome.tell(name, ReasonKind::NotReady, text);
+    }
 }
 
 fn unresponsive(service: &mut ServiceState, name: &ReplicaName, why: &str, outcome: &mut Outcome) {

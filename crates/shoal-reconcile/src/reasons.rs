@@ -53,6 +53,8 @@ pub enum ReasonKind {
     Killed,
     /// It was found, and nobody knows it.
     Leftover,
+    /// A fault was put on it, happened to it, or went away.
+    Fault,
 }
 
 impl ReasonKind {

@@ -7,6 +7,11 @@ use crate::state::{Issued, Phase, Probing, State, named};
 use crate::status::LastExit;
 use shoal_model::{Exit, Millis, ReplicaName};
 use std::collections::BTreeSet;
+use std::time::Duration;
+
+/// How long to wait for word of a replica that was ready. A runtime soon says of each whether it runs or has ended; this is
+/// for one that does not.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
 impl State {
     /// Takes up a stored state. Replicas, targets and scales stay; what cannot be known any more (failures counted,
@@ -14,6 +19,7 @@ impl State {
     /// out again under their ids. Restarts nothing. Call it once after [`open`](Self::open), before
     /// [`adopted`](Self::adopted).
     pub fn resumed(&mut self, now: Millis) {
+        self.resume_faults();
         for service in self.services.values_mut() {
             service.routes.again = service.routes.generation.0 > 0;
             for slot in service.slots.values_mut() {
@@ -23,7 +29,8 @@ impl State {
             for replica in service.replicas.values_mut() {
                 replica.probing = Probing::default();
                 if replica.is_ready() {
-                    // It goes on counting: it served all the while.
+                    // It goes on counting: it served all the while, unless it ended unseen.
+                    replica.unheard_until = Some(now.after(HEARD_WITHIN));
                     continue;
                 }
                 replica.since = now;

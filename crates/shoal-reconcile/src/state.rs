@@ -1,6 +1,7 @@
 //! What the brain remembers between two steps, and how it is read back from disk. Never decides anything.
 
 use crate::backoff::Slot;
+use crate::faults::Faults;
 use crate::routes::Routes;
 use serde::{Deserialize, Serialize};
 use shoal_model::{
@@ -19,6 +20,9 @@ pub struct State {
     pub(crate) next_action: u64,
     // A service that was removed stays here without a target, so that its serials and generations are never reused.
     pub(crate) services: BTreeMap<ServiceName, ServiceState>,
+    // What goes wrong on purpose.
+    #[serde(default)]
+    pub(crate) faults: Faults,
 }
 
 /// Why a stored state cannot be used; its `Display` is one sentence with the mend.
@@ -42,7 +46,13 @@ impl State {
     /// A state without services.
     #[must_use]
     pub fn new() -> Self {
-        Self { version: Self::VERSION, stopping: false, next_action: 1, services: BTreeMap::new() }
+        Self {
+            version: Self::VERSION,
+            stopping: false,
+            next_action: 1,
+            services: BTreeMap::new(),
+            faults: Faults::default(),
+        }
     }
 
     /// Reads a stored state: this version's or the previous release's. Fields it does not know are ignored.
@@ -151,6 +161,9 @@ pub(crate) struct Replica {
     // Unknown after a restart, so never stored.
     #[serde(skip)]
     pub(crate) probing: Probing,
+    // Set for one that was ready under an earlier supervisor, until this one hears of it or this time has come.
+    #[serde(skip)]
+    pub(crate) unheard_until: Option<Millis>,
 }
 
 /// The process of a replica.
@@ -279,6 +292,11 @@ impl Replica {
 
     pub(crate) fn is_ready(&self) -> bool {
         self.phase == Phase::Ready
+    }
+
+    /// Whether it was ready before this supervisor began, and may have ended since for all that is known.
+    pub(crate) fn is_unheard(&self) -> bool {
+        self.is_ready() && self.unheard_until.is_some()
     }
 
     pub(crate) fn enter(&mut self, phase: Phase, now: Millis) {

@@ -4,7 +4,7 @@ use crate::intents;
 use crate::order::Surroundings;
 use crate::reasons::{Reason, ReasonKind};
 use crate::state::{ServiceState, State};
-use crate::{drain, life, lower, observe, routes};
+use crate::{drain, faults, life, lower, observe, routes};
 use shoal_model::{Action, ActionId, ActionKind, Millis, Observation, ReplicaName, ServiceName};
 
 /// What follows from a step.
@@ -36,11 +36,14 @@ pub fn step(mut state: State, observations: &[Observation], now: Millis) -> Step
     for (name, service) in &mut state.services {
         life::advance(name, service, &mut outcome);
     }
+    // Before anybody is told to end, who could not heed it while it stands still.
+    faults::advance(&mut state, &mut outcome);
     let surroundings = Surroundings::of(&state);
     let stopping = state.stopping;
     for (name, service) in &mut state.services {
         settle(name, service, &surroundings, stopping, &mut outcome);
     }
+    faults::forget_gone(&mut state, &mut outcome);
     state.next_action = outcome.next_action;
     Step {
         state,

@@ -2,12 +2,12 @@
 //! captures that once.
 
 use crate::client::{Directory, HOLD_MAX};
+use crate::faults::Hook;
 use crate::variables::Variables;
-use crate::{Database, StartError};
+use crate::{Database, Faults, Migrations, StartError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use shoal_model::{Address, Endpoint, ReplicaName, RevisionId, ServiceName};
-use sqlx::migrate::Migrator;
 use std::any::{Any, TypeId};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -28,6 +28,8 @@ pub struct Environment {
     settings: Arc<serde_json::Value>,
     provided: BTreeMap<TypeId, Arc<dyn Any + Send + Sync>>,
     directory: Arc<Directory>,
+    /// What tests have called at crash points.
+    crash_points: Option<Hook>,
 }
 
 struct Identity {
@@ -55,6 +57,7 @@ impl Environment {
             settings: Arc::new(variables.settings()?),
             provided: BTreeMap::new(),
             directory,
+            crash_points: None,
         })
     }
 
@@ -72,6 +75,7 @@ impl Environment {
             settings: Arc::new(serde_json::Value::Object(serde_json::Map::new())),
             provided: BTreeMap::new(),
             directory: Arc::new(Directory::fixed("tests", HOLD_MAX)),
+            crash_points: None,
         }
     }
 
@@ -88,6 +92,7 @@ impl Environment {
             settings: Arc::new(serde_json::Value::Object(serde_json::Map::new())),
             provided: BTreeMap::new(),
             directory: Arc::new(Directory::fixed(name, Duration::ZERO)),
+            crash_points: None,
         };
         environment.at(&named(callee)?, address);
         // What makes a single call would not gain by it.
@@ -113,6 +118,19 @@ impl Environment {
         let service = crate::run::service_name(&variables, "tests")?;
         let directory = Directory::start(&variables, &service)?;
         Self::from_variables(&variables, service, directory)
+    }
+
+    /// Makes the database at this `sqlite://` or `postgres://` address the service's.
+    #[must_use]
+    pub fn with_database(mut self, url: &str) -> Self {
+        let of = &self.identity;
+        self.identity = Arc::new(Identity {
+            service: of.service.clone(),
+            replica: of.replica.clone(),
+            data: of.data.clone(),
+            database_url: Some(url.to_owned()),
+        });
+        self
     }
 
     /// Makes these the settings.
@@ -184,6 +202,22 @@ impl Environment {
         replica.map_or_else(|| self.service().to_owned(), ToString::to_string)
     }
 
+    /// What is to go wrong on purpose in this process: its crash points.
+    #[must_use]
+    pub fn faults(&self) -> Faults {
+        let (held, supervisor) = self.directory.faults();
+        Faults { held, supervisor, hook: self.crash_points.clone() }
+    }
+
+    /// Has this called at each crash point that is reached, with its name, on the thread that is there: where it panics, the
+    /// task ends there. For tests.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn with_crash_points_for_tests(mut self, hook: Arc<dyn Fn(&str) + Send + Sync>) -> Self {
+        self.crash_points = Some(hook);
+        self
+    }
+
     /// The settings from `[services.<name>.settings]` of the manifest, as a type of the service's own. Give fields
     /// `#[serde(default)]` to make them optional, and the type `#[serde(deny_unknown_fields)]` to find misspelt ones.
     ///
@@ -231,13 +265,13 @@ impl Environment {
     ///
     /// # Errors
     /// When the manifest gives the service no database, or it cannot be opened or migrated.
-    pub async fn database(&self, migrator: Migrator) -> Result<Database, StartError> {
+    pub async fn database(&self, migrations: Migrations) -> Result<Database, StartError> {
         match (&self.identity.database_url, self.identity.replica.is_none()) {
-            (Some(url), _) => Database::open(url, migrator).await,
+            (Some(url), _) => Database::open(url, migrations).await,
             // Only tests and programs started by hand have no replica's name.
             (None, true) => {
                 let file = self.data_folder()?.join(format!("{}.db", self.service()));
-                Database::open_file(&file, migrator).await
+                Database::open_file(&file, migrations).await
             }
             (None, false) => Err(StartError::new(format!(
                 "DATABASE_URL is not set: add `database = \"sqlite\"` to [services.{}] in shoal.toml",

@@ -181,21 +181,3 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
-
-/// Logs the cause and answers `internal`, or `unavailable` when the database was only too busy.
-impl From<sqlx::Error> for Error {
-    fn from(cause: sqlx::Error) -> Self {
-        // 5 is SQLITE_BUSY and 6 SQLITE_LOCKED; extended codes carry them in their low byte.
-        let busy = cause
-            .as_database_error()
-            .and_then(sqlx::error::DatabaseError::code)
-            .and_then(|code| code.parse::<u32>().ok())
-            .is_some_and(|code| matches!(code & 0xff, 5 | 6));
-        if busy || matches!(cause, sqlx::Error::PoolTimedOut) {
-            tracing::warn!(cause = %cause, "the database is too busy");
-            return Self::unavailable("the database is too busy, try again");
-        }
-        tracing::error!(cause = %cause, "the database failed");
-        Self::internal("the database failed")
-    }
-}

@@ -105,11 +105,13 @@ where
     stop_on_signals(stop.clone())?;
     let directory = Directory::start(variables, &name)?;
     let leaving = tokio::spawn(leave(stop.clone(), Arc::clone(&directory)));
-    let environment = Environment::from_variables(variables, name, directory)?;
+    let environment = Environment::from_variables(variables, name, Arc::clone(&directory))?;
     let built = tokio::select! {
         built = service(environment) => built?,
         () = stop.requested() => return Ok(()),
     };
+    directory.declare_crash_points(built.crash_points.clone());
+    drop(directory);
     let listener = listening.open()?;
     tracing::info!(address = %listener.local_addr()?, "listening");
     let built = match variables.path("SHOAL_HEALTH") {

@@ -9,7 +9,7 @@ use futures::future::BoxFuture;
 use http::{Request, Response};
 use http_body_util::BodyExt as _;
 use shoal_discovery::Health;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::future::Future;
 use std::path::{Path, PathBuf};
@@ -40,6 +40,7 @@ pub struct Service {
     pub(crate) pages: Option<Pages>,
     pub(crate) background: Vec<(&'static str, Task)>,
     pub(crate) ready_when: Option<Condition>,
+    pub(crate) crash_points: BTreeSet<String>,
     frames: Option<PathBuf>,
 }
 
@@ -95,6 +96,14 @@ impl Service {
         Answer: Future<Output = Result<(), String>> + Send + 'static,
     {
         self.ready_when = Some(Box::new(move || Box::pin(condition())));
+        self
+    }
+
+    /// Declares the names of the places where the service can be made to die on purpose: see
+    /// [`Faults::crash_point`](crate::Faults::crash_point).
+    #[must_use]
+    pub fn crash_points<Name: Into<String>>(mut self, names: impl IntoIterator<Item = Name>) -> Self {
+        self.crash_points.extend(names.into_iter().map(Into::into));
         self
     }
 

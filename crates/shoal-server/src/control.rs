@@ -1,12 +1,14 @@
 //! The control API: what the `shoal` command asks, and any script may. Translates; the driver and the brain decide.
 
 use crate::api::{
-    Control, ControlServer, DownRequest, DownResponse, Event as ApiEvent, EventsRequest, EventsResponse, LogsRequest,
-    LogsResponse, RestartRequest, RestartResponse, ScaleRequest, ScaleResponse, StatusRequest, StatusResponse,
-    UpRequest, UpResponse,
+    AddFaultRequest, AddFaultResponse, Control, ControlServer, DownRequest, DownResponse, Event as ApiEvent,
+    EventsRequest, EventsResponse, Fault as ApiFault, ListFaultsRequest, ListFaultsResponse, LogsRequest, LogsResponse,
+    RemoveFaultRequest, RemoveFaultResponse, RestartRequest, RestartResponse, ScaleRequest, ScaleResponse,
+    StatusRequest, StatusResponse, UpRequest, UpResponse,
 };
 use crate::clock;
 use crate::driver::{Driver, Event};
+use crate::faults::{self, Asked};
 use crate::folders::Folders;
 use crate::journal::{Entry, Journal};
 use crate::log_reader::LogReader;
@@ -15,8 +17,8 @@ use crate::samples::{Sample, Samples};
 use crate::status::{self, Measured};
 use crate::tale;
 use shoal_discovery::DiscoveryServer;
-use shoal_driver::{Answer, Snapshot, Wish, WishError};
-use shoal_model::{Replicas, RevisionId, ServiceName};
+use shoal_driver::{Answer, FaultWish, Snapshot, Wish, WishError};
+use shoal_model::{FaultId, FaultTarget, Replicas, RevisionId, ServiceName};
 use shoal_process::ProcessRuntime;
 use shoal_sdk::{Call, Error, Service, Shutdown, async_trait};
 use std::collections::BTreeMap;
@@ -28,6 +30,8 @@ use tokio::sync::{mpsc, oneshot, watch};
 
 /// The longest that an answer waits for news.
 const PATIENCE_MAX: Duration = Duration::from_secs(30);
+/// How long an answer waits until those who make calls know of a change of faults.
+const FAULTS_APPLIED_WITHIN: Duration = Duration::from_secs(2);
 /// How often totals are sampled for rates.
 const SAMPLE_EVERY: Duration = Duration::from_secs(2);
 
@@ -86,14 +90,14 @@ impl ControlService {
         })
     }
 
-    async fn bring_up(&self, profile: &str, mut ends: watch::Receiver<u64>) {
+    async fn bring_up(&self, profile: &str, variables: &BTreeMap<String, String>, mut ends: watch::Receiver<u64>) {
         // Looks for an end first: what comes of a build must not undo a `down` that was asked for meanwhile.
         let outcome = tokio::select! {
             biased;
             _ = ends.changed() => Err("it was called off by `shoal down`".to_owned()),
             outcome = async {
                 let _one = self.building.lock().await;
-                self.try_bring_up(profile).await
+                self.try_bring_up(profile, variables).await
             } => outcome,
         };
         match outcome {
@@ -103,7 +107,7 @@ impl ControlService {
     }
 
     /// Answers in either case what is to be said of it.
-    async fn try_bring_up(&self, profile: &str) -> Result<String, String> {
+    async fn try_bring_up(&self, profile: &str, variables: &BTreeMap<String, String>) -> Result<String, String> {
         let before = self.look().await.map_err(|error| error.message)?;
         let search: Vec<PathBuf> =
             std::env::var_os("PATH").map(|path| std::env::split_paths(&path).collect()).unwrap_or_default();
@@ -111,6 +115,7 @@ impl ControlService {
             folders: &self.folders,
             shoal: &self.shoal,
             search: &search,
+            variables,
             held: status::held_address(&before),
             journal: &self.journal,
         };
@@ -124,14 +129,31 @@ impl ControlService {
     async fn count(&self, wish: Wish) -> Result<u32, Error> {
         match self.wish(wish).await? {
             Answer::Count(count) => Ok(count),
-            Answer::Seen(_) => Err(Error::internal("the driver answered another question")),
+            Answer::Seen(_) | Answer::Faults(_) => Err(another_question()),
         }
+    }
+
+    /// Answers once whoever makes calls knows: what is asked for next is asked under these faults, and what they met until
+    /// then is counted.
+    async fn wish_fault(&self, wish: FaultWish) -> Result<Vec<ApiFault>, Error> {
+        let Answer::Faults(changed) = self.wish(Wish::Fault(wish)).await? else { return Err(another_question()) };
+        // Of those of processes only the supervisor need know.
+        let concerns_callers = changed.iter().any(|changed| changed.fault.kind.is_told());
+        if concerns_callers && !self.discovery.faults_applied(FAULTS_APPLIED_WITHIN).await {
+            tracing::warn!("somebody who makes calls has not heard of the change of faults yet");
+        }
+        let counted = changed.into_iter().map(|mut changed| {
+            changed.happened =
+                self.discovery.fault_total(changed.id).map_or(changed.happened, |total| total.max(changed.happened));
+            faults::shown(&changed)
+        });
+        Ok(counted.collect())
     }
 
     async fn look(&self) -> Result<Snapshot, Error> {
         match self.wish(Wish::Look).await? {
             Answer::Seen(snapshot) => Ok(*snapshot),
-            Answer::Count(_) => Err(Error::internal("the driver answered another question")),
+            Answer::Count(_) | Answer::Faults(_) => Err(another_question()),
         }
     }
 
@@ -179,7 +201,8 @@ impl Control for ControlService {
         let place = self.journal.last_place();
         let ends = self.ends.subscribe();
         // A build outlives any deadline, and whoever asked for it.
-        tokio::spawn(async move { service.bring_up(&profile, ends).await });
+        let variables = request.variables.into_iter().map(|variable| (variable.name, variable.value)).collect();
+        tokio::spawn(async move { service.bring_up(&profile, &variables, ends).await });
         Ok(UpResponse { place, ..Default::default() })
     }
 
@@ -238,12 +261,41 @@ impl Control for ControlService {
         }
     }
 
+    async fn add_fault(&self, _call: &Call, request: AddFaultRequest) -> Result<AddFaultResponse, Error> {
+        let state = self.look().await?.state;
+        let crash_points = |target: &FaultTarget| self.discovery.crash_points(target.service());
+        match faults::read(&request, &state, clock::now(), crash_points)? {
+            Asked::Kept(fault) => {
+                let fault = self.wish_fault(FaultWish::Add(fault)).await?.into_iter().next();
+                Ok(AddFaultResponse { fault: fault.into(), ..Default::default() })
+            }
+            Asked::Kill(target) => {
+                let killed = self.count(Wish::Fault(FaultWish::Kill(target))).await?;
+                Ok(AddFaultResponse { killed, ..Default::default() })
+            }
+        }
+    }
+
+    async fn remove_fault(&self, _call: &Call, request: RemoveFaultRequest) -> Result<RemoveFaultResponse, Error> {
+        let wish = if request.id == 0 { FaultWish::RemoveAll } else { FaultWish::Remove(FaultId(request.id)) };
+        Ok(RemoveFaultResponse { faults: self.wish_fault(wish).await?, ..Default::default() })
+    }
+
+    async fn list_faults(&self, _call: &Call, _request: ListFaultsRequest) -> Result<ListFaultsResponse, Error> {
+        let faults = self.look().await?.state.faults().iter().map(faults::shown).collect();
+        Ok(ListFaultsResponse { faults, ..Default::default() })
+    }
+
     async fn down(&self, _call: &Call, _request: DownRequest) -> Result<DownResponse, Error> {
         let place = self.journal.last_place();
         self.ends.send_modify(|count| *count += 1);
         self.count(Wish::Stop).await?;
         Ok(DownResponse { place, ..Default::default() })
     }
+}
+
+fn another_question() -> Error {
+    Error::internal("the driver answered another question")
 }
 
 fn ending() -> Error {

@@ -1,13 +1,14 @@
 //! The one loop around the core: waits for events, lets it take a turn, and carries out what comes of it. Decides nothing.
 
 use crate::clock;
+use crate::faults;
 use crate::journal::Journal;
 use crate::tale;
 use shoal_discovery::DiscoveryServer;
 use shoal_driver::{Answer, Core, Turn, Wish, WishError};
 use shoal_model::{Action, ActionKind, Millis, Observation, with_causes};
 use shoal_process::ProcessRuntime;
-use shoal_reconcile::Reason;
+use shoal_reconcile::{Reason, ReasonKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
@@ -66,12 +67,15 @@ impl Driver {
     }
 
     async fn carry_out(&self, turn: Turn, askers: Vec<Asker>, now: Millis) -> Option<Millis> {
-        let Turn { released, routing, actions, answers, reasons, before, is_kept: _, failure, wake_at } = turn;
+        let Turn { released, routing, faults, actions, answers, reasons, before, is_kept: _, failure, wake_at } = turn;
         for holder in released {
             self.discovery.forget_holder(&holder);
         }
         if let Some(routing) = routing {
             self.discovery.set_routing(routing);
+        }
+        if let Some(faults) = faults {
+            self.discovery.set_faults(faults.into_iter().map(faults::published).collect());
         }
         for action in actions {
             self.act(action).await;
@@ -79,9 +83,12 @@ impl Driver {
         for (asker, answer) in askers.into_iter().zip(answers) {
             let _ = asker.send(answer); // whoever asked may have gone away
         }
-        for Reason { service, replica, text, .. } in reasons {
+        for Reason { service, replica, text, kind, .. } in reasons {
             let subject = replica.map_or_else(|| service.to_string(), |replica| replica.to_string());
             tracing::info!("{subject}: {text}");
+            if kind == ReasonKind::Fault {
+                self.journal.note_service(now, "fault", &service, format!("{subject} {text}"));
+            }
         }
         if let Some(before) = before {
             tale::tell(&before, self.core.state(), now, &self.journal);

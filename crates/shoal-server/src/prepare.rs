@@ -3,7 +3,7 @@
 use crate::cargo_build::{self, BuildError, BuildProgress, Package};
 use crate::folders::Folders;
 use crate::journal::Journal;
-use crate::{clock, machine, revisions, target};
+use crate::{clock, databases, machine, revisions, target};
 use shoal_driver::Prepared;
 use shoal_manifest::{Code, Diagnostic, Diagnostics, Manifest, Place, SIZE_MAX, ServicePart};
 use shoal_model::{Application, LaunchSettings, Replicas, Revision, RevisionId, Run, ServiceName};
@@ -52,6 +52,8 @@ pub struct Surroundings<'a> {
     pub shoal: &'a Path,
     /// The folders of `PATH`.
     pub search: &'a [PathBuf],
+    /// The variables of whoever asked that the manifest looks at.
+    pub variables: &'a BTreeMap<String, String>,
     /// The public address that our own gateway listens on now.
     pub held: Option<SocketAddr>,
     /// Where the build is told of.
@@ -79,13 +81,16 @@ pub fn read_manifest(folders: &Folders) -> Result<Manifest, Diagnostics> {
 pub async fn prepare(around: &Surroundings<'_>, profile: &str) -> Result<Prepared, PrepareError> {
     let manifest = read_manifest(around.folders).map_err(PrepareError::Manifest)?;
     machine::check(&manifest, around.search, around.held).map_err(PrepareError::Manifest)?;
+    let databases =
+        databases::addresses(&manifest, around.folders, around.variables).map_err(PrepareError::Manifest)?;
     let programs = build(around, &manifest, profile).await?;
     let application = manifest.application;
     let public = public_address(around.folders, &application)?;
     let mut services = BTreeMap::new();
     for (name, service) in &application.services {
         make_data_folder(around.folders, name)?;
-        let launch = target::launch(&application, name, service, around.folders);
+        let launch =
+            target::launch(&application, name, service, around.folders, databases.get(name).map(String::as_str));
         let revision = match programs.get(name) {
             Some(program) => keep_program(around.folders, name, program, launch).await?,
             None => revisions::of_command(name, launch),

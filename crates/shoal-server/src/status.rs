@@ -1,6 +1,7 @@
 //! The application as it is now, put together from what the brain, the runtime and the callers say. Pure.
 
 use crate::api::{Edge, ReplicaStatus, ServiceStatus, StatusResponse};
+use crate::faults;
 use crate::folders::Folders;
 use crate::samples::{Sample, Samples};
 use crate::target;
@@ -57,6 +58,7 @@ pub fn compose(folders: &Folders, snapshot: &Snapshot, measured: &Measured<'_>) 
             .map(|service| service_status(service, snapshot, measured, &reasons))
             .collect(),
         edges: edges(measured.edges),
+        faults: state.faults().iter().map(faults::shown).collect(),
         ..Default::default()
     }
 }

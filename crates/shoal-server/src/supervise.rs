@@ -6,7 +6,7 @@ use crate::folders::{FolderError, Folders};
 use crate::journal::Journal;
 use crate::launch::READY;
 use crate::lock::{Lock, LockError};
-use crate::{callers, clock, revisions};
+use crate::{callers, clock, faults, revisions};
 use shoal_discovery::{DiscoveryServer, DiscoverySettings};
 use shoal_driver::{Core, CoreError, Store, StoreError};
 use shoal_model::with_causes;
@@ -149,6 +149,7 @@ async fn assemble(
     if let Some(accepted) = core.accepted() {
         discovery.set_routing(accepted.routing.clone());
     }
+    discovery.set_faults(core.state().faults().into_iter().map(faults::published).collect());
     let journal = Journal::default();
     if !found.is_empty() {
         journal.note(now, "adopted", format!("Found {} replicas that were left running", found.len()));

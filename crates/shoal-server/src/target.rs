@@ -2,9 +2,7 @@
 
 use crate::folders::Folders;
 use shoal_discovery::{ListenerRoutes, RoutingTable};
-use shoal_model::{
-    Application, Database, LaunchSettings, Listen, ProbeCheck, ProbeSettings, Probes, Run, Service, ServiceName,
-};
+use shoal_model::{Application, LaunchSettings, Listen, ProbeCheck, ProbeSettings, Probes, Run, Service, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
@@ -18,9 +16,16 @@ fn called(application: &Application) -> BTreeSet<ServiceName> {
     application.services.values().flat_map(|service| service.calls.iter().cloned()).collect()
 }
 
-/// What a replica of `service` is started with. The command of a Cargo package is still its package's name.
+/// What a replica of `service` is started with, when its database is at this address. The command of a Cargo package is
+/// still its package's name.
 #[must_use]
-pub fn launch(application: &Application, name: &ServiceName, service: &Service, folders: &Folders) -> LaunchSettings {
+pub fn launch(
+    application: &Application,
+    name: &ServiceName,
+    service: &Service,
+    folders: &Folders,
+    database: Option<&str>,
+) -> LaunchSettings {
     let command = match &service.run {
         Run::Cargo(package) => vec![package.clone()],
         Run::Command(command) => command.clone(),
@@ -28,11 +33,11 @@ pub fn launch(application: &Application, name: &ServiceName, service: &Service, 
     LaunchSettings {
         command,
         folder: service.source.path.clone(),
-        env: environment(application, name, service, folders),
+        env: environment(application, name, service, folders, database),
         listen: service.listen,
         sockets: BTreeMap::new(),
         calls: service.calls.clone(),
-        database: service.database,
+        database: service.database.clone(),
         probes: service.probes.clone(),
         drain_timeout: service.drain_timeout,
     }
@@ -43,6 +48,7 @@ fn environment(
     name: &ServiceName,
     service: &Service,
     folders: &Folders,
+    database: Option<&str>,
 ) -> BTreeMap<String, String> {
     let mut env = service.env.clone();
     let data = folders.data(name.as_str());
@@ -53,8 +59,8 @@ fn environment(
     if let Some(settings) = &service.settings {
         env.insert("SHOAL_SETTINGS".to_owned(), settings.clone());
     }
-    if service.database == Some(Database::Sqlite) {
-        env.insert("DATABASE_URL".to_owned(), format!("sqlite://{}", data.join(format!("{name}.db")).display()));
+    if let Some(database) = database {
+        env.insert("DATABASE_URL".to_owned(), database.to_owned());
     }
     env.entry("OTEL_SERVICE_NAME".to_owned()).or_insert_with(|| name.to_string());
     env.entry("OTEL_RESOURCE_ATTRIBUTES".to_owned())
@@ -163,8 +169,9 @@ mod tests {
 
     impl World {
         fn launch(&self, name: &str) -> LaunchSettings {
+            let database = (name == "stock-room").then_some("sqlite:///stock");
             let name = name.parse().unwrap();
-            launch(&self.application, &name, &self.application.services[&name], &self.folders)
+            launch(&self.application, &name, &self.application.services[&name], &self.folders, database)
         }
 
         fn gateway(&self, public: Option<&str>) -> Option<LaunchSettings> {
@@ -189,12 +196,12 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_a_file_in_the_services_own_folder() {
+    fn a_service_is_told_where_its_folder_and_its_database_are() {
         let world = world(MANIFEST);
         let env = world.launch("stock-room").env;
         let data = PathBuf::from(&env["SHOAL_DATA"]);
         assert!(data.is_absolute() && data.ends_with(".shoal/data/stock-room"));
-        assert_eq!(env["DATABASE_URL"], format!("sqlite://{}/stock-room.db", data.display()));
+        assert_eq!(env["DATABASE_URL"], "sqlite:///stock");
         assert_eq!(env["SHOAL_DISCOVERY"], world.folders.discovery_socket().display().to_string());
     }
 

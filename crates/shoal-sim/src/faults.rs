@@ -116,8 +116,12 @@ impl World {
                 return;
             }
             Fault::ToldFromOutside => {
-                self.tell(|| format!("{name} is told to finish from outside"));
-                return self.terminate(name);
+                // A program that does not heed it goes on as before.
+                if self.machine.running(name).is_some_and(|process| process.heeds_signal) {
+                    self.tell(|| format!("{name} is told to finish from outside"));
+                    self.terminate(name);
+                }
+                return;
             }
             _ => {}
         }

@@ -7,6 +7,7 @@ use crate::planted::Planted;
 use crate::world::{Event, World};
 use shoal_model::{
     Action, ActionId, ActionKind, Exit, Observation, ProbeKind, ProbeOutcome, ReplicaLife, ReplicaName, Revision,
+    Signal,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +55,9 @@ impl World {
         match action.kind {
             ActionKind::Publish { .. } => {}
             ActionKind::Start { replica, revision } => self.start(&replica, revision),
-            ActionKind::Signal { replica, .. } => {
+            // Nobody asks for faults of processes here: they would only hide those that the history makes.
+            ActionKind::Disturb { .. } | ActionKind::Signal { signal: Signal::Kill, .. } => {}
+            ActionKind::Signal { replica, signal: Signal::Terminate } => {
                 self.check_signal(&replica);
                 self.order(&replica, Event::Terminate { replica: replica.clone() });
             }
@@ -246,7 +249,11 @@ impl World {
         };
         let Some(process) = self.machine.running_mut(replica) else { return };
         process.told_at.get_or_insert(now);
-        if process.heeds_signal && process.answers(now) {
+        let (heeds_signal, hangs_until) = (process.heeds_signal, process.hangs_until);
+        if heeds_signal && hangs_until > now {
+            // It finds the signal when it goes on, if it ever does.
+            self.at(hangs_until, Event::Terminate { replica: replica.clone() });
+        } else if heeds_signal {
             let delay = self.random.between(1, 900);
             self.after(delay, Event::Exit { mark, exit: Exit::Code { code: 0 } });
             self.leave(replica);

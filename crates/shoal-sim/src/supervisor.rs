@@ -96,6 +96,9 @@ impl World {
 
     /// Somebody wishes something of whoever supervises now; without a supervisor one is started first.
     pub fn ask(&mut self, wish: Wish) {
+        if let Wish::Accept(prepared) = &wish {
+            self.wanted.clone_from(&prepared.services);
+        }
         self.begin();
         if let Some(supervisor) = &mut self.supervisor {
             supervisor.wishes.push(wish);
@@ -256,7 +259,7 @@ impl World {
     fn drop_supervisor(&mut self) {
         if let Some(supervisor) = self.supervisor.take() {
             self.tell(|| format!("supervisor {} is dead", supervisor.life));
-            self.watch.note_death();
+            self.watch.note_death(self.interrupted);
         }
         self.disconnect_all();
     }

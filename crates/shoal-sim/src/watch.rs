@@ -56,9 +56,10 @@ impl Watch {
         self.invariants.gone(gone.map(|it| it.replica));
     }
 
-    /// A supervisor died.
-    pub fn note_death(&mut self) {
-        self.seen.clear();
+    /// A supervisor died. If that was in the middle of a commit, what it saw and what followed may have been kept; what
+    /// probes said is known from the state alone.
+    pub fn note_death(&mut self, in_commit: bool) {
+        self.seen.retain(|seen| in_commit && !matches!(seen, Observation::ProbeFinished { .. }));
     }
 
     /// As many are wanted as this says.
@@ -102,10 +103,10 @@ impl World {
     /// What is opened is what was kept; after a kill in the middle of a commit it may be what was being kept.
     pub fn check_recovered(&mut self, state: &State) {
         self.watch.note_wanted(state);
+        let interrupted = std::mem::take(&mut self.interrupted);
         let Some(kept) = self.watch.kept.as_ref().map(stored) else { return };
         let recovered = stored(state);
         let number = |state: &serde_json::Value| state.get("next_action").and_then(serde_json::Value::as_u64);
-        let interrupted = std::mem::take(&mut self.interrupted);
         if recovered != kept && !(interrupted && number(&recovered) >= number(&kept)) {
             let text =
                 format!("what was kept is not what is found: {:?} then, {:?} now", number(&kept), number(&recovered));
@@ -298,7 +299,10 @@ pub fn told(kind: &ActionKind) -> String {
             let names: Vec<String> = endpoints.iter().map(|endpoint| endpoint.replica.to_string()).collect();
             format!("publish {service} generation {}: {}", generation.0, names.join(", "))
         }
-        ActionKind::Signal { replica, .. } => format!("tell {replica} to finish"),
+        ActionKind::Signal { replica, signal } => {
+            format!("signal {replica} to {}", format!("{signal:?}").to_lowercase())
+        }
+        ActionKind::Disturb { replica, disturbance } => format!("disturb {replica}: {disturbance:?}"),
         ActionKind::Stop { replica } => format!("kill {replica}"),
         ActionKind::Forget { replica } => format!("forget {replica}"),
     }

@@ -10,6 +10,7 @@ use crate::supervisor::Supervisor;
 use crate::watch::Watch;
 use shoal_discovery::View;
 use shoal_model::{Exit, Millis, Observation, ProbeKind, ReplicaName, Revision, ServiceName};
+use shoal_reconcile::ServiceTarget;
 use std::collections::{BTreeMap, VecDeque};
 
 /// Lines of the story that a failure shows.
@@ -127,6 +128,8 @@ pub struct World {
     pub holders: BTreeMap<ReplicaName, Held>,
     /// How many connections there were.
     pub connections: u64,
+    /// What was last asked for.
+    pub wanted: BTreeMap<ServiceName, ServiceTarget>,
     /// Whether the last supervisor was killed in the middle of a commit.
     pub interrupted: bool,
     /// What must hold.
@@ -160,6 +163,7 @@ impl World {
             lives: 0,
             holders: BTreeMap::new(),
             connections: 0,
+            wanted: BTreeMap::new(),
             interrupted: false,
             watch: Watch::default(),
             is_watched: true,

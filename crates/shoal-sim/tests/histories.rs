@@ -10,7 +10,7 @@ const HISTORIES: u64 = 100;
 /// A planted fault must be noticed within so many.
 const NOTICED_WITHIN: u64 = 100;
 
-fn hold(seeds: std::ops::Range<u64>) {
+fn hold(seeds: impl IntoIterator<Item = u64>) {
     for seed in seeds {
         if let Err(failure) = play(seed, None) {
             let replay = format!("replay it with `cargo xtask sim --seed {seed}`");
@@ -27,6 +27,18 @@ fn histories_are_safe_and_settle() {
 #[test]
 fn other_histories_are_safe_and_settle() {
     hold(1_000..1_000 + HISTORIES);
+}
+
+/// In each, replicas that a reboot had ended still counted as ready, and a living one left in their favour.
+#[test]
+fn nobody_leaves_in_favour_of_who_ended_unseen() {
+    hold([50_168, 60_886, 80_547, 100_084, 100_773, 102_406]);
+}
+
+/// In each, a replica hung while one supervisor followed another, and counted as ready for ever.
+#[test]
+fn who_hangs_as_the_supervisor_dies_is_replaced() {
+    hold([200_877, 200_928, 201_151]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ pub mod call;
 pub mod check;
 pub mod completions;
 pub mod down;
+pub mod fault;
 pub mod graph;
 pub mod logs;
 pub mod new;

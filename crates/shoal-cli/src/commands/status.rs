@@ -35,6 +35,9 @@ fn print(status: &StatusResponse) {
             crate::say!("{bold}{}{bold:#}: {reason}", service.name);
         }
     }
+    for fault in &status.faults {
+        crate::say!("{}", super::fault::sentence(fault));
+    }
     let mut used = status.edges.iter().filter(|edge| edge.calls > 0 || edge.in_flight > 0).peekable();
     if used.peek().is_some() {
         crate::say!("\n{bold}calls{bold:#}");

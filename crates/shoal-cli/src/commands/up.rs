@@ -8,9 +8,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use shoal_sdk::Call;
 use shoal_server::api::{
     ControlClient as Control, Event, EventsRequest, ReplicaStatus, ServiceStatus, StatusRequest, StatusResponse,
-    UpRequest,
+    UpRequest, Variable,
 };
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -24,7 +24,7 @@ const REMIND_EVERY: Duration = Duration::from_secs(10);
 pub async fn run(up: Up) -> Result<(), Failure> {
     let application = Application::find(up.folder.as_deref())?;
     // A manifest that cannot work should not start a supervisor.
-    shoal_server::read_manifest(&application.folders)
+    let manifest = shoal_server::read_manifest(&application.folders)
         .map_err(|diagnostics| Failure::rendered(diagnostics.render(crate::screen::color())))?;
     let mut interrupts = Interrupts::listen()?;
     // An interrupt waits until there is a supervisor to tell of it: started half-way it would be left behind.
@@ -33,7 +33,7 @@ pub async fn run(up: Up) -> Result<(), Failure> {
     })?;
     let control = application.control().await?;
     tokio::select! {
-        done = attend(&application, &control, &up) => return done,
+        done = attend(&application, &control, &up, variables(&manifest)) => return done,
         () = interrupts.next() => {}
     }
     tokio::select! {
@@ -45,8 +45,22 @@ pub async fn run(up: Up) -> Result<(), Failure> {
     }
 }
 
-async fn attend(application: &Application, control: &Arc<dyn Control>, up: &Up) -> Result<(), Failure> {
-    let request = UpRequest { profile: up.profile.clone(), ..Default::default() };
+/// The variables that the manifest looks at, where they are set.
+fn variables(manifest: &shoal_manifest::Manifest) -> Vec<Variable> {
+    let databases = manifest.application.services.values().filter_map(|service| service.database.as_ref());
+    let names: BTreeSet<&str> = databases.flat_map(shoal_model::Database::variables).collect();
+    let set =
+        |name: &str| Some(Variable { name: name.to_owned(), value: std::env::var(name).ok()?, ..Default::default() });
+    names.into_iter().filter_map(set).collect()
+}
+
+async fn attend(
+    application: &Application,
+    control: &Arc<dyn Control>,
+    up: &Up,
+    variables: Vec<Variable>,
+) -> Result<(), Failure> {
+    let request = UpRequest { profile: up.profile.clone(), variables, ..Default::default() };
     control.up(&Call::new(), request).await?;
     // From the beginning: what the new supervisor found left running is news too.
     let mut after = 0;

@@ -5,6 +5,7 @@ use super::answer::{self, Answer, NoAnswer, Passing, Read};
 use super::download::{Download, Side};
 use super::upload::{Stuck, Upload};
 use super::wire::{Alarm, PIECE, Wire};
+use crate::disturbance::OnPurpose;
 use crate::tries::Reached;
 use crate::upload::UploadError;
 use std::io;
@@ -43,6 +44,8 @@ pub(super) enum Unanswered {
     Replica(Reached, String),
     /// The time is up.
     TimedOut,
+    /// Nobody was asked, since somebody asked for this error.
+    OnPurpose(OnPurpose),
 }
 
 /// Why an answer did not get through.

@@ -27,6 +27,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+mod disturbed;
+
 /// How long, and for how many bytes, a client is listened to that sends what nobody takes, so that it sees its answer.
 const DISCARD: Duration = Duration::from_secs(1);
 const DISCARD_MAX: usize = 1024 * 1024;
@@ -196,7 +198,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let started = std::time::Instant::now();
         let deadline = Deadline::new(request.asked, started, limits.timeout);
         let in_flight = destination.edge.begin();
-        let keep = request.is_idempotent();
+        // Whatever is sent may have to be sent twice where things go wrong on purpose.
+        let keep = request.is_idempotent() || destination.disturbance.is_any();
         let mut upload = Upload::new(request.framing, limits.body_bytes_max, keep, request.expects_continue);
         match self.answered(request, &destination, &mut upload, deadline).await {
             Ok((pick, replica, answer)) => {
@@ -227,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         let mut tries = Tries::new(&client.core, destination, deadline.begin, bytes);
         let mut pick = self.while_here(tries.pick(), request.ahead()).await??;
         loop {
-            match self.attempt(request, destination, &pick, upload, deadline).await {
+            match self.tried(request, destination, &pick, upload, deadline).await {
                 Ok((replica, answer)) => {
                     let is_elsewhere =
                         matches!(answer.status, 502..=504) && request.is_idempotent() && upload.is_whole();
@@ -243,6 +246,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 Err(Unanswered::Gone) => return Err(Ended::Gone),
                 Err(Unanswered::Client(error)) => return Err(upload_refusal(destination, error).into()),
                 Err(Unanswered::TimedOut) => return Err(timed_out(destination, pick, deadline).into()),
+                Err(Unanswered::OnPurpose(error)) => {
+                    let may_go_on = error.is_unavailable() && request.is_idempotent() && upload.is_whole();
+                    let other = if may_go_on { tries.elsewhere(&pick) } else { None };
+                    destination.target.finish(pick, clock::now(), error.outcome());
+                    pick = other.ok_or_else(|| error.refusal(&destination.target.service))?;
+                }
                 Err(Unanswered::Replica(reached, why)) => {
                     let service = destination.target.service.clone();
                     let replica = pick.endpoint().replica.clone();

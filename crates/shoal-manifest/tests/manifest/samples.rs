@@ -3,7 +3,7 @@
 //! `BLESS=1 cargo test -p shoal-manifest` writes down what is said now. Read the difference before you keep it.
 
 use shoal_manifest::{Code, Diagnostics, parse};
-use shoal_model::{Application, Limits, Listen, Priority, ProbeCheck, Replicas, Service};
+use shoal_model::{Application, Database, Limits, Listen, Priority, ProbeCheck, Replicas, Service};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -139,7 +139,10 @@ fn the_other_parts_of_services_reach_the_model() {
     let contract = Path::new("/store/contracts/store/catalogue/v1");
     assert_eq!(catalogue.contract.as_deref(), Some(contract));
     assert_eq!(catalogue.replicas, Replicas { min: 2, max: 8, target_concurrency: Some(40) });
-    assert!(catalogue.database.is_some());
+    assert_eq!(catalogue.database, Some(Database::Sqlite));
+    let named = Database::Named { variable: "NOTIFY_DATABASE".to_owned(), otherwise: Box::new(Database::Postgres) };
+    assert_eq!(service(&store, "notify").database, Some(named));
+    assert_eq!(service(&store, "sweeper").database, Some(Database::Postgres));
     assert_eq!((catalogue.concurrency_max, service(&store, "notify").concurrency_max), (64, 1000));
     let notify = service(&store, "notify");
     assert_eq!(notify.drain_timeout, Duration::from_secs(120));

@@ -58,6 +58,17 @@ impl Children {
         Ok(())
     }
 
+    /// The processes of the program's group, itself included; none once it has ended.
+    pub(crate) fn group(&self) -> io::Result<Vec<Pid>> {
+        if self.exit.is_some() {
+            return Ok(Vec::new());
+        }
+        let group = u32::try_from(self.program.as_raw_nonzero().get()).unwrap_or(0);
+        let members = identity::processes()?.into_iter().filter(|process| process.group == group);
+        let alive = members.filter(|member| !member.has_exited());
+        Ok(alive.filter_map(|member| Pid::from_raw(i32::try_from(member.pid).ok()?)).collect())
+    }
+
     /// Kills every child there is now.
     pub(crate) fn kill_all(&self) -> io::Result<()> {
         Self::signal_each(Signal::KILL, |_| true)

@@ -8,6 +8,7 @@
 
 mod children;
 mod clients;
+mod disturb;
 mod lines;
 mod log_writer;
 pub(crate) mod protocol;

@@ -6,7 +6,7 @@
 use crate::record::Record;
 use serde::{Deserialize, Serialize};
 use shoal_discovery::descriptors;
-use shoal_model::{Address, Probes, ReplicaName, RevisionId, ServiceName, Signal};
+use shoal_model::{Address, Disturbance, Probes, ReplicaName, RevisionId, ServiceName, Signal};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -53,6 +53,8 @@ pub(crate) enum Ask {
         /// The action that wants it; a repeated one does nothing.
         action: u64,
     },
+    /// Make the program suffer this, and nothing else of its kind; says all of it each time.
+    Disturb(Disturbance),
     /// Hand out copies of the listening sockets that are kept: see [`shoal_discovery::kept`].
     Sockets,
     /// Kill the program with everything it started.

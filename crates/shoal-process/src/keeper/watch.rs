@@ -4,6 +4,7 @@
 
 use super::children::Children;
 use super::clients::{CLIENTS_MAX, Client};
+use super::disturb::Disturbed;
 use super::lines::LineCutter;
 use super::log_writer::LogWriter;
 use super::protocol::{Answer, Ask, Request};
@@ -82,6 +83,7 @@ pub(crate) struct Watch {
     log: LogWriter,
     pipes: [Pipe; 2],
     children: Children,
+    disturbed: Disturbed,
     phase: Phase,
     terminated: bool,
     stopped: bool,
@@ -109,6 +111,7 @@ impl Watch {
             log: started.log,
             pipes: [pipe(started.out, Stream::Out), pipe(started.err, Stream::Err)],
             children: started.children,
+            disturbed: Disturbed::default(),
             phase: Phase::Running,
             terminated: false,
             stopped: false,
@@ -241,12 +244,20 @@ impl Watch {
                     client.subscribed = true;
                 }
             }
-            Ask::Signal { signal: shoal_model::Signal::Terminate, action } => {
+            Ask::Signal { signal, action } => {
                 if self.actions.len() >= ACTIONS_MAX {
                     self.actions.pop_first();
                 }
-                if self.actions.insert(action) {
-                    self.terminate();
+                match signal {
+                    _ if !self.actions.insert(action) => {}
+                    shoal_model::Signal::Terminate => self.terminate(),
+                    shoal_model::Signal::Kill => self.kill(),
+                }
+            }
+            Ask::Disturb(disturbance) => {
+                if let Err(why) = self.disturbed.change(disturbance, &self.children) {
+                    self.note(&why);
+                    answer = Answer::Refused { why };
                 }
             }
             Ask::Sockets => {
@@ -272,6 +283,11 @@ impl Watch {
 
     fn stop(&mut self) {
         self.stopped = true;
+        self.kill();
+    }
+
+    /// Kills the program. Unless it was told to stop, that is an end like any other crash.
+    fn kill(&mut self) {
         if let Err(error) = self.children.signal(Signal::KILL) {
             self.note(&format!("failed to kill the program: {error}"));
         }

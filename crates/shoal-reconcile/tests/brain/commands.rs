@@ -1,8 +1,8 @@
 //! What commands accept, and the sentences with which they refuse.
 
-use crate::application::{service, target};
-use shoal_model::Millis;
-use shoal_reconcile::State;
+use crate::application::{replica, service, target};
+use shoal_model::{Exit, Millis, Observation, ReplicaLife};
+use shoal_reconcile::{State, step};
 
 const NOW: Millis = Millis(1_000);
 
@@ -74,4 +74,37 @@ fn a_scale_holds_until_the_manifest_changes_its_number() {
     assert_eq!(wanted(&state), 3);
     state.scale(&basket, 0, NOW).unwrap();
     assert_eq!(wanted(&state), 0);
+}
+
+/// A service that has crashed three times and waits for its next start.
+fn looping() -> State {
+    let mut state = up(State::new());
+    for name in ["basket-1", "basket-2", "basket-3"] {
+        let life = ReplicaLife::Exited { exit: Exit::Code { code: 1 }, at: NOW, log: Vec::new() };
+        let exited = Observation::ReplicaChanged { replica: replica(name), life };
+        state = step(state, &[exited], NOW).state;
+        if name == "basket-2" {
+            state = step(state, &[], Millis(NOW.0 + 100)).state;
+        }
+    }
+    assert!(state.service(&service("basket")).unwrap().replicas.is_empty());
+    state
+}
+
+fn up(mut state: State) -> State {
+    state.set_target([(service("basket"), target("basket", "a", 1))].into(), NOW);
+    step(state, &[], NOW).state
+}
+
+#[test]
+fn crashes_are_forgotten_by_an_up_after_a_down_and_by_no_other() {
+    let replicas = |state: &State| state.service(&service("basket")).unwrap().replicas;
+    assert!(replicas(&up(looping())).is_empty(), "an `up` alone does not end its waiting");
+    let mut state = looping();
+    state.stop(NOW);
+    let state = step(state, &[], NOW).state;
+    assert!(state.is_stopped());
+    let state = up(state);
+    assert_eq!(replicas(&state)[0].restarts, 0);
+    assert_eq!(state.service(&service("basket")).unwrap().last_exit, None);
 }

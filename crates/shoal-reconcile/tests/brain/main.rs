@@ -4,6 +4,7 @@
 
 mod application;
 mod commands;
+mod faults;
 mod resume;
 mod scale;
 mod scenarios;

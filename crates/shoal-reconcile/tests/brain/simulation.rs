@@ -3,7 +3,7 @@
 use crate::application::{revision, service, target};
 use crate::world::World;
 use proptest::prelude::*;
-use shoal_model::{ReplicaName, ServiceName};
+use shoal_model::{Disturbance, Fault, FaultKind, FaultRate, FaultTarget, Millis, ReplicaName, ServiceName};
 use shoal_reconcile::ServiceTarget;
 use std::collections::BTreeMap;
 
@@ -41,6 +41,10 @@ enum Turn {
     Stop,
     SupervisorDies,
     Leftover(u8, u64),
+    // For so long; until it is taken away when 0.
+    Fault(u8, bool, u64),
+    FaultsRemoved,
+    Kill(u8),
 }
 
 fn turns() -> impl Strategy<Value = Vec<Turn>> {
@@ -53,6 +57,9 @@ fn turns() -> impl Strategy<Value = Vec<Turn>> {
         1 => Just(Turn::Stop),
         2 => Just(Turn::SupervisorDies),
         1 => (0..4u8, 1..40u64).prop_map(|(which, serial)| Turn::Leftover(which, serial)),
+        2 => (0..4u8, any::<bool>(), 0..20_000u64).prop_map(|(which, pause, span)| Turn::Fault(which, pause, span)),
+        1 => Just(Turn::FaultsRemoved),
+        1 => (0..4u8).prop_map(Turn::Kill),
     ];
     prop::collection::vec(turn, 1..25)
 }
@@ -73,6 +80,15 @@ fn play(world: &mut World, turn: &Turn) {
         Turn::RestartAll => drop(world.state.restart_all(now)),
         Turn::Stop => world.state.stop(now),
         Turn::SupervisorDies => world.restart_supervisor(),
+        Turn::Fault(which, pause, span) => {
+            let kind = if *pause { FaultKind::Pause } else { FaultKind::DiskFull };
+            let (target, until) = (FaultTarget::Service(name(*which)), Some(Millis(now.0 + span)));
+            let until = until.filter(|_| *span > 0);
+            let fault = Fault { target, kind, rate: FaultRate::ALWAYS, method: None, times: None, until };
+            drop(world.state.add_fault(fault, now));
+        }
+        Turn::FaultsRemoved => drop(world.state.remove_faults()),
+        Turn::Kill(which) => drop(world.state.kill(&FaultTarget::Service(name(*which)))),
         Turn::Leftover(which, serial) => world.leave_behind(ReplicaName { service: name(*which), serial: *serial }),
     }
 }
@@ -105,6 +121,7 @@ proptest! {
             play(&mut world, turn);
         }
         world.calm();
+        world.state.remove_faults();
         let now = world.time();
         // Services that wait for one scaled to 0 would wait for ever, as they should.
         let mut target = application(last);
@@ -124,7 +141,10 @@ proptest! {
             }
             ready.extend(replicas);
         }
-        prop_assert_eq!(world.living(), ready, "something else lives");
+        prop_assert_eq!(world.living(), ready.clone(), "something else lives");
+        for (replica, disturbance) in world.disturbed.iter().filter(|(replica, _)| ready.contains(*replica)) {
+            prop_assert_eq!(*disturbance, Disturbance::default(), "{} suffers for ever", replica);
+        }
 
         let now = world.time();
         world.state.stop(now);

@@ -3,8 +3,8 @@
 
 use crate::application::{address, identity};
 use shoal_model::{
-    Action, ActionId, ActionKind, Endpoint, Exit, Generation, Millis, Observation, ProbeKind, ProbeOutcome,
-    ReplicaLife, ReplicaName, ServiceName,
+    Action, ActionId, ActionKind, Disturbance, Endpoint, Exit, Generation, Millis, Observation, ProbeKind,
+    ProbeOutcome, ReplicaLife, ReplicaName, ServiceName, Signal,
 };
 use shoal_reconcile::invariants::Invariants;
 use shoal_reconcile::{State, step};
@@ -52,6 +52,7 @@ pub struct World {
     processes: BTreeMap<ReplicaName, Process>,
     executed: BTreeSet<ActionId>,
     forgotten: BTreeSet<ReplicaName>,
+    pub disturbed: BTreeMap<ReplicaName, Disturbance>,
     published: BTreeMap<ServiceName, (Generation, Vec<Endpoint>)>,
     late: Vec<(u64, Observation)>,
     invariants: Invariants,
@@ -68,6 +69,7 @@ impl World {
             processes: BTreeMap::new(),
             executed: BTreeSet::new(),
             forgotten: BTreeSet::new(),
+            disturbed: BTreeMap::new(),
             published: BTreeMap::new(),
             late: Vec::new(),
             invariants: Invariants::new(),
@@ -185,7 +187,8 @@ impl World {
     fn live(&mut self) {
         let now = self.now;
         for (name, process) in &mut self.processes {
-            if process.exit.is_none() && process.ends_at.is_some_and(|at| at <= now) {
+            let is_paused = self.disturbed.get(name).is_some_and(|disturbance| disturbance.is_paused);
+            if process.exit.is_none() && !is_paused && process.ends_at.is_some_and(|at| at <= now) {
                 process.exit = Some(Exit::Code { code: 1 });
                 self.story.push(format!("{now} {name} exits"));
             }
@@ -226,7 +229,8 @@ impl World {
         let leaving = self.processes.iter().filter(|(_, process)| process.leaving);
         observations.extend(leaving.map(|(name, _)| Observation::ReplicaLeaving { replica: name.clone() }));
         for (name, process) in self.processes.iter().filter(|(_, process)| process.exit.is_none()) {
-            let hangs = process.hangs_from.is_some_and(|at| at <= self.now);
+            let is_paused = self.disturbed.get(name).is_some_and(|disturbance| disturbance.is_paused);
+            let hangs = is_paused || process.hangs_from.is_some_and(|at| at <= self.now);
             let ready = process.ready_at.is_some_and(|at| at <= self.now) && !hangs;
             let flaps = self.faults && self.random.chance(30);
             let mut answer = |kind, passed: bool| {
@@ -279,7 +283,15 @@ impl World {
             ActionKind::Publish { service, generation, endpoints } => {
                 self.published.insert(service.clone(), (*generation, endpoints.clone()));
             }
-            ActionKind::Signal { replica, .. } => {
+            ActionKind::Signal { replica, signal: Signal::Kill } => {
+                if let Some(process) = self.processes.get_mut(replica) {
+                    process.exit.get_or_insert(Exit::Signal { signal: 9 });
+                }
+            }
+            ActionKind::Disturb { replica, disturbance } => {
+                self.disturbed.insert(replica.clone(), *disturbance);
+            }
+            ActionKind::Signal { replica, signal: Signal::Terminate } => {
                 let delay = self.random.below(3_000);
                 let now = self.now;
                 if let Some(process) = self.processes.get_mut(replica).filter(|process| process.heeds_signal) {
@@ -295,6 +307,7 @@ impl World {
                 let process = self.processes.remove(replica);
                 assert!(process.is_none_or(|process| process.exit.is_some()), "{replica} was forgotten while it runs");
                 self.forgotten.insert(replica.clone());
+                self.disturbed.remove(replica);
             }
         }
     }
@@ -352,6 +365,11 @@ pub fn told(kind: &ActionKind) -> String {
             format!("publish {service} generation {}: {names}", generation.0)
         }
         ActionKind::Signal { replica, signal } => format!("signal {replica} {signal:?}").to_lowercase(),
+        ActionKind::Disturb { replica, disturbance } => {
+            let suffers = [(disturbance.is_paused, " pause"), (disturbance.is_disk_full, " disk-full")];
+            let suffers = suffers.into_iter().filter(|(does, _)| *does).map(|(_, what)| what);
+            format!("disturb {replica}:{}", suffers.collect::<String>())
+        }
         ActionKind::Stop { replica } => format!("kill {replica}"),
         ActionKind::Forget { replica } => format!("forget {replica}"),
     }

@@ -18,8 +18,9 @@ use contracts::example::greeter::v1::{
 };
 use contracts::example::types::v1::Amount;
 use serde::Deserialize;
-use shoal_sdk::{Call, Environment, Error, MessageField, Service, StartError};
+use shoal_sdk::{Call, Environment, Error, Faults, MessageField, Service, StartError};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// The settings of the greeter.
@@ -44,7 +45,15 @@ impl Default for Settings {
 /// When the settings are wrong.
 pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let settings: Settings = environment.settings()?;
-    let greeter = Arc::new(Plain { greeting: settings.greeting, replica: environment.replica() });
+    let greeted = Arc::new(AtomicU64::new(0));
+    let count = Arc::clone(&greeted);
+    let notes = environment.data_folder()?.join(environment.replica());
+    let greeter = Arc::new(Plain {
+        greeting: settings.greeting,
+        replica: environment.replica(),
+        greeted,
+        faults: environment.faults(),
+    });
     let server = if settings.relay {
         GreeterServer::new(Arc::new(Relay { to: calls::greeter(&environment)? }))
     } else {
@@ -53,8 +62,11 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let pages = axum::Router::new()
         .route("/", axum::routing::get(home))
         .route("/slow", axum::routing::get(slow))
-        .route("/busy/{milliseconds}", axum::routing::get(busy));
-    Ok(Service::new().rpc(server).pages(pages).background("clock", |shutdown| async move {
+        .route("/busy/{milliseconds}", axum::routing::get(busy))
+        .route("/greeted", axum::routing::get(move || async move { count.load(Ordering::Relaxed).to_string() }))
+        .route("/note", axum::routing::get(move || async move { note(&notes) }));
+    let service = Service::new().rpc(server).pages(pages).crash_points(["greet.counted"]);
+    Ok(service.background("clock", |shutdown| async move {
         shutdown.requested().await;
         tracing::info!("the clock stops");
     }))
@@ -75,12 +87,22 @@ async fn busy(axum::extract::Path(milliseconds): axum::extract::Path<u64>) -> &'
     "done\n"
 }
 
+/// Writes a file, and says whether that went well.
+fn note(path: &std::path::Path) -> String {
+    std::fs::write(path, "noted").map_or_else(|error| error.to_string(), |()| "noted".to_owned())
+}
+
 /// Answers by itself.
+#[derive(Default)]
 pub struct Plain {
     /// The word that comes before the name.
     pub greeting: String,
     /// Said to whoever is greeted.
     pub replica: String,
+    /// How many were greeted.
+    pub greeted: Arc<AtomicU64>,
+    /// Where it may be made to die.
+    pub faults: Faults,
 }
 
 #[shoal_sdk::async_trait]
@@ -89,6 +111,8 @@ impl Greeter for Plain {
         if request.name.is_empty() || request.name.chars().count() > 100 {
             return Err(Error::invalid_argument("a name has 1 to 100 characters"));
         }
+        self.greeted.fetch_add(1, Ordering::Relaxed);
+        self.faults.crash_point("greet.counted");
         Ok(GreetResponse {
             text: format!("{}, {}!", self.greeting, request.name),
             wish: request.wish,

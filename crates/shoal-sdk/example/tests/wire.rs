@@ -32,7 +32,7 @@ fn wait_request(milliseconds: i64) -> contract::WaitRequest {
 /// The same greeter, in process, over HTTP/2 and over frames.
 async fn all_ways() -> (Running, [Arc<dyn calls::Greeter>; 3]) {
     let running = Running::start().await;
-    let plain = Plain { greeting: "Hello".to_owned(), replica: "tests".to_owned() };
+    let plain = Plain { greeting: "Hello".to_owned(), replica: "tests".to_owned(), ..Plain::default() };
     let within = Environment::for_tests(running.folder.path()).provide(Arc::new(plain) as Arc<dyn contract::Greeter>);
     let greeters = [calls::greeter(&within).unwrap(), running.over_http2(), running.over_frames().await];
     (running, greeters)

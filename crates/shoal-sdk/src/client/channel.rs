@@ -2,6 +2,7 @@
 //! second time that an endpoint may have seen, unless the contract says that this does no harm.
 
 use super::directory::Following;
+use super::disturbance::Disturbance;
 use super::hold::{HELD_BYTES_MAX, HELD_MAX, Hold};
 use super::peer::{Attempt, Peer};
 use crate::frames::Unanswered;
@@ -47,12 +48,15 @@ pub(super) struct ChannelSettings {
     pub hold_max: Duration,
     /// Whether frames are used where the callee has them; asked when an endpoint is first called.
     pub frames: Arc<AtomicBool>,
+    /// What goes wrong on purpose.
+    pub disturbance: Option<Disturbance>,
 }
 
 pub(super) struct Shared {
     pub callee: ServiceName,
     authority: Authority,
     frames: Arc<AtomicBool>,
+    disturbance: Option<Disturbance>,
     pub hold_max: Duration,
     pub balancer: Balancer,
     peers: Mutex<BTreeMap<Address, Arc<Peer>>>,
@@ -98,6 +102,7 @@ impl Channel {
                 callee: callee.clone(),
                 authority,
                 frames: Arc::clone(&settings.frames),
+                disturbance: settings.disturbance.clone(),
                 hold_max: settings.hold_max,
                 balancer: Balancer::new(BalanceSettings::default()),
                 peers: Mutex::new(BTreeMap::new()),
@@ -263,9 +268,17 @@ impl Shared {
         attempt: &Attempt<'_>,
         request: &impl Message,
     ) -> Result<Bytes, Unanswered> {
-        let peer = self.peer(&placed.pick.endpoint().address);
+        let endpoint = placed.pick.endpoint();
+        let peer = self.peer(&endpoint.address);
         let deadline = tokio::time::Instant::from_std(attempt.call.deadline());
-        let answer = tokio::time::timeout_at(deadline, peer.call(attempt, request)).await;
+        let answer = match self.disturbance.as_ref().filter(|disturbance| disturbance.is_any()) {
+            None => tokio::time::timeout_at(deadline, peer.call(attempt, request)).await,
+            Some(disturbance) => {
+                // On the heap, so that the calls of every other day keep a small future.
+                let disturbed = disturbance.call(&peer, attempt, (&self.callee, &endpoint.replica), request);
+                tokio::time::timeout_at(deadline, Box::pin(disturbed)).await
+            }
+        };
         answer.unwrap_or_else(|_| Err(Unanswered::Answered(too_late(&self.callee))))
     }
 

@@ -2,11 +2,13 @@
 //! supervisor is gone.
 
 use super::channel::{Channel, ChannelSettings};
+use super::disturbance::Disturbance;
 use super::hold::HOLD_MAX;
 use crate::StartError;
 use crate::environment::fixed_endpoint;
+use crate::faults::Supervisor;
 use crate::variables::Variables;
-use shoal_discovery::{Edge, Edges, Follower, HolderName, Watches};
+use shoal_discovery::{Edge, Edges, Faults, Follower, HolderName, Watches};
 use shoal_model::{Address, Endpoint, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -23,6 +25,7 @@ pub(crate) struct Directory {
     variables: Variables,
     following: Option<Arc<Following>>,
     follower: Option<Arc<Follower>>,
+    supervisor: Option<Supervisor>,
 }
 
 /// The task that follows, kept for as long as somebody can call: a service may let go of its environment.
@@ -37,6 +40,7 @@ impl Drop for Following {
 
 struct Channels {
     edges: Edges,
+    faults: Faults,
     settings: ChannelSettings,
     by_callee: Mutex<BTreeMap<ServiceName, Channel>>,
     /// Told when a call ends while an acknowledgement waits for that.
@@ -48,21 +52,23 @@ impl Directory {
     pub fn start(variables: &Variables, service: &ServiceName) -> Result<Arc<Self>, StartError> {
         let channels = Arc::new(Channels::new(service.as_str(), HOLD_MAX));
         let calls = variables.calls()?;
-        let (mut following, mut follower) = (None, None);
+        let (mut following, mut follower, mut supervisor) = (None, None, None);
         if let Some(socket) = variables.path("SHOAL_DISCOVERY") {
             for callee in &calls {
                 channels.declare(callee);
             }
             let holder = variables.get("SHOAL_REPLICA").unwrap_or(service.as_str());
             let holder = HolderName(holder.to_owned());
-            // Also for one that calls nobody: through it the supervisor hears that the process was told to stop.
-            let started = Follower::start(socket, holder, Watches::Only(calls.clone()), channels.edges.clone());
-            let started = Arc::new(started);
+            supervisor = Some(Supervisor { discovery: socket.clone(), holder: holder.clone() });
+            let (edges, faults) = (channels.edges.clone(), channels.faults.clone());
+            // Also for one that calls nobody: through it the supervisor hears that the process was told to stop, and tells it
+            // of faults.
+            let started = Arc::new(Follower::start(socket, holder, Watches::Only(calls.clone()), edges, faults));
             let task = tokio::spawn(follow(Arc::clone(&started), calls, Arc::clone(&channels)));
             following = Some(Arc::new(Following(task.abort_handle())));
             follower = Some(started);
         }
-        Ok(Arc::new(Self { channels, variables: variables.clone(), following, follower }))
+        Ok(Arc::new(Self { channels, variables: variables.clone(), following, follower, supervisor }))
     }
 
     /// One that follows nobody; calls are held for `hold_max`.
@@ -72,6 +78,19 @@ impl Directory {
             variables: Variables::default(),
             following: None,
             follower: None,
+            supervisor: None,
+        }
+    }
+
+    /// What is to go wrong on purpose, and who is asked about it.
+    pub fn faults(&self) -> (Faults, Option<Supervisor>) {
+        (self.channels.faults.clone(), self.supervisor.clone())
+    }
+
+    /// Tells the supervisor where this process can be made to die.
+    pub fn declare_crash_points(&self, names: BTreeSet<String>) {
+        if let Some(follower) = &self.follower {
+            follower.declare_crash_points(names);
         }
     }
 
@@ -125,9 +144,10 @@ impl Directory {
 
 impl Channels {
     fn new(caller: &str, hold_max: Duration) -> Self {
-        let (edges, settled) = (Edges::new(caller), Arc::new(Notify::new()));
-        let settings = ChannelSettings { hold_max, frames: Arc::new(AtomicBool::new(true)) };
-        Self { edges, settings, by_callee: Mutex::new(BTreeMap::new()), settled }
+        let (edges, settled, faults) = (Edges::new(caller), Arc::new(Notify::new()), Faults::new());
+        let disturbance = caller.parse().ok().map(|caller| Disturbance::new(caller, faults.clone()));
+        let settings = ChannelSettings { hold_max, frames: Arc::new(AtomicBool::new(true)), disturbance };
+        Self { edges, faults, settings, by_callee: Mutex::new(BTreeMap::new()), settled }
     }
 
     fn by_callee(&self) -> MutexGuard<'_, BTreeMap<ServiceName, Channel>> {

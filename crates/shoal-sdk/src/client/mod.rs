@@ -4,6 +4,7 @@
 mod channel;
 mod connection;
 mod directory;
+mod disturbance;
 mod exchange;
 mod hold;
 mod link;

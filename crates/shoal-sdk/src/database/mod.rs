@@ -1,159 +1,146 @@
-//! A service's database: SQLite, shared by all replicas of the service. Reads run side by side; writes take turns.
-//! Never: knows a table.
+//! A service's database, shared by all of its replicas: a SQLite file or a database of a PostgreSQL server. The service's
+//! code and its SQL are the same for both. Never: knows a table.
 
+mod connection;
+mod failure;
+mod migrations;
+mod postgres;
+mod query;
 mod queue;
+mod sqlite;
 #[cfg(test)]
 mod tests;
 mod turns;
 
+pub use connection::{Connection, Reading, WriteTransaction};
+pub use migrations::Migrations;
+pub use query::{Query, Row, Value, query};
+
 use crate::{Error, StartError};
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
-use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
-use std::ops::{Deref, DerefMut};
+use postgres::Server;
+use sqlite::File;
 use std::path::Path;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
-use turns::{Turn, Turns};
 
 /// The most connections for reading.
 const READERS_MAX: u32 = 4;
-/// How long to wait for a connection, or for SQLite's own lock where the write queue does not reach: recovery after a
-/// crash, and the rollback of a transaction that was dropped.
-const BUSY_MAX: Duration = Duration::from_secs(5);
+/// The most connections for writing, where writers do not all take turns.
+const WRITERS_MAX: u32 = 4;
+/// The most writers of one replica that wait at once.
+const WRITERS_WAITING_MAX: usize = 1_000;
+/// How long to wait for a connection, for a server that restarts, and for SQLite's own lock where the write queue does
+/// not reach: recovery after a crash.
+const CONNECTION_WAIT_MAX: Duration = Duration::from_secs(5);
 /// How long a write may wait for its turn.
-const TURN_MAX: Duration = Duration::from_secs(60);
+const WRITE_WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// The database of a service. Cheap to clone.
 ///
-/// Every commit is on disk before it is acknowledged (`synchronous=FULL`, write-ahead log). Writers of all replicas take
-/// turns in the order in which they came; plain SQLite lets one of them starve.
+/// Every commit is on disk before it is acknowledged. On SQLite writers of all replicas take turns in the order in which
+/// they came; plain SQLite lets one of them starve. On PostgreSQL a writer holds an advisory lock instead.
 #[derive(Clone)]
 pub struct Database {
-    shared: Arc<Shared>,
+    shared: Arc<Backend>,
 }
 
-struct Shared {
-    readers: SqlitePool,
-    writer: SqlitePool,
-    turns: Turns,
+enum Backend {
+    Sqlite(File),
+    Postgres(Server),
+}
+
+/// Which of the two databases; for the few statements that must differ.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// SQLite.
+    Sqlite,
+    /// PostgreSQL.
+    Postgres,
 }
 
 impl Database {
-    /// Opens the file that a `sqlite://` address names, making it when it is new, and migrates it.
-    pub(crate) async fn open(url: &str, migrator: Migrator) -> Result<Self, StartError> {
-        if !url.starts_with("sqlite:") {
-            let scheme = url.split(':').next().unwrap_or_default();
-            return Err(StartError::new(format!(
-                "DATABASE_URL names a `{scheme}` database; only `sqlite` is supported"
-            )));
-        }
-        let options = SqliteConnectOptions::from_str(url)
-            .map_err(|error| StartError::new(format!("DATABASE_URL=`{url}` is not understood")).because(error))?;
-        let path = options.get_filename().to_owned();
-        Self::open_file(&path, migrator).await
-    }
-
-    /// Opens a database in this file, making it when it is new, and migrates it.
+    /// Opens the database at a `sqlite://` or `postgres://` address, making it when it is new, and migrates it.
     ///
     /// # Errors
-    /// When the file cannot be opened, or a migration fails.
-    pub async fn open_file(path: &Path, mut migrator: Migrator) -> Result<Self, StartError> {
-        let failed = |doing: &str| format!("cannot {doing} the database `{}`", path.display());
-        let options = SqliteConnectOptions::new()
-            .filename(path)
-            .synchronous(SqliteSynchronous::Full)
-            .foreign_keys(true)
-            .busy_timeout(BUSY_MAX);
-        let turns = Turns::start(path).map_err(|error| StartError::new(failed("queue for")).because(error))?;
-        // Making the file and turning on its write-ahead log are writes, too.
-        let turn = turns.wait(TURN_MAX).await?;
-        let writer_options = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(BUSY_MAX)
-            .connect_with(writer_options)
-            .await
-            .map_err(|error| StartError::new(failed("open")).because(error))?;
-        // Another revision may have migrated further: what it added is not this one's business.
-        migrator.set_ignore_missing(true);
-        migrator.run(&writer).await.map_err(|error| StartError::new(failed("migrate")).because(error))?;
-        drop(turn);
-        // A write that does not take its turn would starve the others, so readers cannot write at all.
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(BUSY_MAX)
-            .connect_lazy_with(options.pragma("query_only", "1"));
-        Ok(Self { shared: Arc::new(Shared { readers, writer, turns }) })
+    /// When the address is not understood, the database cannot be opened or made, or a migration fails.
+    pub async fn open(url: &str, migrations: Migrations) -> Result<Self, StartError> {
+        let backend = match url.split(':').next().unwrap_or_default() {
+            "sqlite" => Backend::Sqlite(File::open(url, migrations.sqlite).await?),
+            "postgres" | "postgresql" => Backend::Postgres(Server::open(url, migrations.postgres).await?),
+            scheme => {
+                return Err(StartError::new(format!(
+                    "DATABASE_URL names a `{scheme}` database; Shoal knows `sqlite` and `postgres`"
+                )));
+            }
+        };
+        Ok(Self { shared: Arc::new(backend) })
     }
 
-    /// Connections for reading. What they write is refused; see [`write`](Self::write).
+    /// Opens a SQLite database in this file.
+    pub(crate) async fn open_file(path: &Path, migrations: Migrations) -> Result<Self, StartError> {
+        let file = File::open_path(path, migrations.sqlite).await?;
+        Ok(Self { shared: Arc::new(Backend::Sqlite(file)) })
+    }
+
+    /// Which of the two databases it is.
     #[must_use]
-    pub fn pool(&self) -> &SqlitePool {
-        &self.shared.readers
+    pub fn dialect(&self) -> Dialect {
+        match *self.shared {
+            Backend::Sqlite(_) => Dialect::Sqlite,
+            Backend::Postgres(_) => Dialect::Postgres,
+        }
     }
 
-    /// Waits for this writer's turn among all replicas, first come first served, and begins a transaction. Dropped
-    /// without [`commit`](WriteTransaction::commit), it is rolled back.
-    ///
-    /// Do nothing slow in it: everybody else waits.
+    /// A connection for single reads: each statement sees what is committed when it starts. What it writes is refused.
     ///
     /// # Errors
-    /// `unavailable` when the turn did not come within a minute, `resource_exhausted` when too many wait already,
-    /// `internal` when the database fails.
+    /// `unavailable` when no connection is to be had within seconds.
+    pub async fn read(&self) -> Result<Reading, Error> {
+        let connection = match &*self.shared {
+            Backend::Sqlite(file) => file.read().await,
+            Backend::Postgres(server) => server.read().await,
+        };
+        connection.map(Reading::new)
+    }
+
+    /// A connection for reads that must fit together: all that is read through it is of one moment.
+    ///
+    /// # Errors
+    /// `unavailable` when no connection is to be had within seconds.
+    pub async fn snapshot(&self) -> Result<Reading, Error> {
+        let connection = match &*self.shared {
+            Backend::Sqlite(file) => file.snapshot().await,
+            Backend::Postgres(server) => server.snapshot().await,
+        };
+        connection.map(Reading::new)
+    }
+
+    /// Begins a transaction alone: nobody else, in any replica, writes to this database until it ends.
+    ///
+    /// Do nothing slow in it, call no other service, and begin no other one in the same task: everybody else waits.
+    ///
+    /// # Errors
+    /// `unavailable` when the database is away or the turn does not come in time, `resource_exhausted` when too many
+    /// wait already, `internal` when the database fails.
     pub async fn write(&self) -> Result<WriteTransaction, Error> {
-        let turn = self.shared.turns.wait(TURN_MAX).await?;
-        let transaction = self.shared.writer.begin_with("BEGIN IMMEDIATE").await?;
-        Ok(WriteTransaction { transaction, turn })
+        let connection = match &*self.shared {
+            Backend::Sqlite(file) => file.write().await,
+            Backend::Postgres(server) => server.write().await,
+        };
+        connection.map(WriteTransaction::new)
     }
-}
 
-/// A transaction that may write, and the turn to do so. Use it as a connection: `query.execute(&mut *transaction)`.
-#[must_use = "a transaction that is dropped is rolled back"]
-pub struct WriteTransaction {
-    // Dropped in this order: first the transaction, then the turn.
-    transaction: Transaction<'static, Sqlite>,
-    turn: Turn,
-}
-
-impl WriteTransaction {
-    /// Makes the changes durable, and lets the next writer have its turn.
+    /// Begins a transaction alone for this key, such as an order's id: on PostgreSQL, writers for other keys run beside
+    /// it; on SQLite this is [`write`](Self::write). What is true of either: nobody in a [`write`](Self::write), or in
+    /// a `write_for` the same key, runs at the same time.
     ///
     /// # Errors
-    /// When the database fails; then it is not known whether the changes were made.
-    pub async fn commit(self) -> Result<(), Error> {
-        self.transaction.commit().await?;
-        drop(self.turn);
-        Ok(())
-    }
-
-    /// Undoes the changes, and lets the next writer have its turn.
-    ///
-    /// # Errors
-    /// When the database fails; the changes are undone nevertheless.
-    pub async fn rollback(self) -> Result<(), Error> {
-        self.transaction.rollback().await?;
-        drop(self.turn);
-        Ok(())
-    }
-
-    #[cfg(test)]
-    pub(crate) fn turn(&self) -> &Turn {
-        &self.turn
-    }
-}
-
-impl Deref for WriteTransaction {
-    type Target = SqliteConnection;
-
-    fn deref(&self) -> &SqliteConnection {
-        &self.transaction
-    }
-}
-
-impl DerefMut for WriteTransaction {
-    fn deref_mut(&mut self) -> &mut SqliteConnection {
-        &mut self.transaction
+    /// As [`write`](Self::write).
+    pub async fn write_for(&self, key: &str) -> Result<WriteTransaction, Error> {
+        let connection = match &*self.shared {
+            Backend::Sqlite(file) => file.write().await,
+            Backend::Postgres(server) => server.write_for(key).await,
+        };
+        connection.map(WriteTransaction::new)
     }
 }

@@ -1,6 +1,7 @@
 //! Turns to write, for asynchronous code: a thread waits in the queue between processes, for one local writer after the
 //! other. Never: holds more than one place in that queue, so that a busy replica does not crowd out a quiet one.
 
+use super::WRITERS_WAITING_MAX;
 use super::queue::{Queue, Ticket};
 use crate::Error;
 use std::io;
@@ -8,9 +9,6 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::Duration;
 use tokio::sync::oneshot;
-
-/// The most writers of one process that wait at once.
-const WAITING_MAX: usize = 1_000;
 
 /// The local end of the queue.
 #[derive(Debug)]
@@ -35,7 +33,7 @@ impl Turns {
     /// Opens the queue of this database and starts the thread. It ends after the last handle is gone.
     pub fn start(database: &Path) -> io::Result<Self> {
         let queue = Queue::open(database)?;
-        let (wanted, wishes) = mpsc::sync_channel(WAITING_MAX);
+        let (wanted, wishes) = mpsc::sync_channel(WRITERS_WAITING_MAX);
         std::thread::Builder::new().name("write-queue".to_owned()).spawn(move || give_turns(queue, &wishes))?;
         Ok(Self { wanted })
     }
@@ -53,8 +51,8 @@ impl Turns {
         match tokio::time::timeout(at_most, turn).await {
             Ok(Ok(Ok(turn))) => Ok(turn),
             Ok(Ok(Err(error))) => {
-                tracing::error!(%error, "the write queue failed");
-                Err(Error::internal("the database failed"))
+                tracing::warn!(%error, "the write queue failed");
+                Err(Error::unavailable("the database cannot write, its disk may be full; try again"))
             }
             Ok(Err(_)) => Err(gone()),
             Err(_) => {

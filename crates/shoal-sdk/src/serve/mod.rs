@@ -4,6 +4,7 @@ mod body;
 mod connections;
 mod drain;
 pub(crate) mod listen;
+mod refusal;
 
 pub use body::{Body, BoxError};
 pub(crate) use connections::{Listener, Ways, serve};
@@ -125,6 +126,9 @@ impl Answerer {
                 carry_on(&mut request);
                 let mut rpc = self.rpc;
                 let Ok(mut response) = rpc.call(request).await;
+                if response.status() == StatusCode::BAD_REQUEST {
+                    response = refusal::unquoted(response).await;
+                }
                 leave_status_to_trailers(&mut response);
                 response.map(|body| match body {
                     // Only so is its length known, and sent as `content-length`.

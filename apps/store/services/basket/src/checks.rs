@@ -47,6 +47,17 @@ pub fn quantity(quantity: i32) -> Result<i64, Error> {
     Ok(quantity)
 }
 
+/// An idempotency key.
+pub fn key(key: &str) -> Result<&str, Error> {
+    let letters = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'));
+    if !(8..=64).contains(&key.len()) || !letters {
+        return Err(Error::invalid_argument(
+            "`idempotency_key` must be 8 to 64 characters of A-Z, a-z, 0-9, `-` and `_`, or absent",
+        ));
+    }
+    Ok(key)
+}
+
 /// A version: 0 or more.
 pub fn version(field: &str, version: i64) -> Result<i64, Error> {
     if version < 0 {

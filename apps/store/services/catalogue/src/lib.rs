@@ -10,7 +10,7 @@ mod seed;
 mod tests;
 
 use serde::{Deserialize, Serialize};
-use shoal_sdk::{Call, Database, Environment, Error, Service, StartError};
+use shoal_sdk::{Call, Database, Environment, Error, Migrations, Service, StartError};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_contracts::store::catalogue::v1::{
@@ -25,6 +25,12 @@ use store_contracts::store::catalogue::v1::{
 pub struct Settings {
     /// So many made-up products are added for load tests; at most 200,000.
     pub generated_products: u32,
+}
+
+/// The schema of the products' database.
+#[must_use]
+pub fn migrations() -> Migrations {
+    shoal_sdk::migrations!()
 }
 
 /// The service, ready to run.
@@ -54,7 +60,7 @@ impl Products {
                 seed::GENERATED_MAX
             )));
         }
-        let database = environment.database(sqlx::migrate!()).await?;
+        let database = environment.database(migrations()).await?;
         seed::plant(&database, settings.generated_products, now_ms()).await?;
         Ok(Self { database })
     }
@@ -64,7 +70,7 @@ impl Products {
 impl Catalogue for Products {
     async fn list_products(&self, _call: &Call, request: ListProductsRequest) -> Result<ListProductsResponse, Error> {
         let (category, sort, currency, after, size) = checks::list(&request)?;
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         // One more than asked for tells whether there is a next page.
         let mut ids = products::page(&mut connection, category, sort, currency, after, size + 1).await?;
         let shown = usize::try_from(size).unwrap_or(usize::MAX);
@@ -102,7 +108,7 @@ impl Catalogue for Products {
         for id in &request.ids {
             checks::slug("ids", id, 64)?;
         }
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let products = products::by_ids(&mut connection, &request.ids).await?;
         Ok(BatchGetProductsResponse { products, ..Default::default() })
     }
@@ -113,7 +119,7 @@ impl Catalogue for Products {
         if words.is_empty() {
             return Ok(SearchResponse::default());
         }
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let ids = search::ids(&mut connection, &words, limit).await?;
         let products = products::by_ids(&mut connection, &ids).await?;
         Ok(SearchResponse { products, ..Default::default() })
@@ -122,7 +128,7 @@ impl Catalogue for Products {
     async fn related(&self, _call: &Call, request: RelatedRequest) -> Result<RelatedResponse, Error> {
         let id = checks::slug("product_id", &request.product_id, 64)?;
         let limit = checks::count("limit", request.limit, 4, 24)?;
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         if products::version(&mut connection, id).await?.is_none() {
             return Err(products::no_such_product(id));
         }
@@ -133,7 +139,7 @@ impl Catalogue for Products {
 
     async fn get_picture(&self, _call: &Call, request: GetPictureRequest) -> Result<GetPictureResponse, Error> {
         let id = checks::slug("product_id", &request.product_id, 64)?;
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let product = products::by_id(&mut connection, id).await?;
         let not_modified = request.known_etag == product.picture_etag;
         let form = picture::form_of(id, &product.tags, &product.category);

@@ -1,9 +1,8 @@
 //! Products and prices in the database. Functions that change something run inside the caller's write transaction. Never: checks a request.
 
-use crate::picture;
+use crate::{picture, search};
 use serde::Deserialize;
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Dialect, Error, query};
 use std::collections::BTreeMap;
 use store_contracts::store::catalogue::v1::{Price, Product, Sort};
 use store_contracts::store::types::v1::Money;
@@ -76,16 +75,34 @@ impl Row {
     }
 }
 
+macro_rules! with_prices {
+    ($prices:literal, $ids:literal) => {
+        concat!(
+            "SELECT p.product_id, p.name, p.summary, p.description, p.category, p.tags, p.version, (SELECT ",
+            $prices,
+            " FROM prices c WHERE c.product_id = p.product_id AND c.current = 1) AS prices
+             FROM products p WHERE p.product_id IN (SELECT ",
+            $ids,
+            ")"
+        )
+    };
+}
+
 /// The products of these ids that exist, in the order of the ids.
-pub async fn by_ids(connection: &mut SqliteConnection, ids: &[String]) -> Result<Vec<Product>, Error> {
+pub async fn by_ids(connection: &mut Connection, ids: &[String]) -> Result<Vec<Product>, Error> {
     // One statement, so that a product and its prices are of one moment.
-    let rows: Vec<Row> = sqlx::query_as(
-        "SELECT p.product_id, p.name, p.summary, p.description, p.category, p.tags, p.version,
-                (SELECT json_group_array(json_object('currency', c.currency, 'minor', c.minor, 'version', c.version, 'since', c.since_ms)
-                        ORDER BY c.currency)
-                 FROM prices c WHERE c.product_id = p.product_id AND c.current = 1) AS prices
-         FROM products p WHERE p.product_id IN (SELECT value FROM json_each($1))",
-    )
+    let rows: Vec<Row> = query(match connection.dialect() {
+        Dialect::Sqlite => with_prices!(
+            "json_group_array(json_object('currency', c.currency, 'minor', c.minor, 'version', c.version,
+                                          'since', c.since_ms) ORDER BY c.currency)",
+            "value FROM json_each($1)"
+        ),
+        Dialect::Postgres => with_prices!(
+            "CAST(COALESCE(json_agg(json_build_object('currency', c.currency, 'minor', c.minor, 'version', c.version,
+                                                      'since', c.since_ms) ORDER BY c.currency), '[]') AS TEXT)",
+            "json_array_elements_text(CAST($1 AS JSON))"
+        ),
+    })
     .bind(serde_json::json!(ids).to_string())
     .fetch_all(connection)
     .await?;
@@ -97,7 +114,7 @@ pub async fn by_ids(connection: &mut SqliteConnection, ids: &[String]) -> Result
 }
 
 /// One product.
-pub async fn by_id(connection: &mut SqliteConnection, id: &str) -> Result<Product, Error> {
+pub async fn by_id(connection: &mut Connection, id: &str) -> Result<Product, Error> {
     let found = by_ids(connection, &[id.to_owned()]).await?;
     found.into_iter().next().ok_or_else(|| no_such_product(id))
 }
@@ -124,7 +141,7 @@ macro_rules! in_order_of {
 
 /// The ids of one page after a product; all categories when `category` is empty, from the start when `after` is.
 pub async fn page(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     category: &str,
     sort: Sort,
     currency: &str,
@@ -138,26 +155,52 @@ pub async fn page(
         Sort::SORT_PRICE_DESCENDING => in_order_of!("COALESCE(-c.minor, 9000000000000000000)"),
     };
     let rows: Vec<(String,)> =
-        sqlx::query_as(statement).bind(category).bind(currency).bind(after).bind(limit).fetch_all(connection).await?;
+        query(statement).bind(category).bind(currency).bind(after).bind(limit).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|row| row.0).collect())
 }
 
+/// How many of these ids there are.
+pub async fn present(connection: &mut Connection, ids: &[&str]) -> Result<i64, Error> {
+    let statement = match connection.dialect() {
+        Dialect::Sqlite => "SELECT COUNT(*) FROM products WHERE product_id IN (SELECT value FROM json_each($1))",
+        Dialect::Postgres => {
+            "SELECT COUNT(*) FROM products WHERE product_id IN (SELECT json_array_elements_text(CAST($1 AS JSON)))"
+        }
+    };
+    let (count,): (i64,) = query(statement).bind(serde_json::json!(ids).to_string()).fetch_one(connection).await?;
+    Ok(count)
+}
+
 /// How many products each category has.
-pub async fn counts(connection: &mut SqliteConnection) -> Result<BTreeMap<String, i64>, Error> {
+pub async fn counts(connection: &mut Connection) -> Result<BTreeMap<String, i64>, Error> {
     let rows: Vec<(String, i64)> =
-        sqlx::query_as("SELECT category, COUNT(*) FROM products GROUP BY category").fetch_all(connection).await?;
+        query("SELECT category, COUNT(*) FROM products GROUP BY category").fetch_all(connection).await?;
     Ok(rows.into_iter().collect())
 }
 
+macro_rules! closest {
+    ($shared_tags:literal) => {
+        concat!(
+            "SELECT product_id FROM (
+                 SELECT p.product_id, p.position, CASE WHEN p.category = o.category THEN 1 ELSE 0 END + 2 * (
+                     SELECT COUNT(*) FROM ",
+            $shared_tags,
+            ") AS closeness
+                 FROM products o JOIN products p ON p.product_id <> o.product_id WHERE o.product_id = $1) found
+             WHERE closeness > 0 ORDER BY closeness DESC, position, product_id LIMIT $2"
+        )
+    };
+}
+
 /// The ids of products that share tags or the category with one, closest first.
-pub async fn related(connection: &mut SqliteConnection, id: &str, limit: i64) -> Result<Vec<String>, Error> {
-    let rows: Vec<(String, i64)> = sqlx::query_as(
-        "SELECT p.product_id,
-                2 * (SELECT COUNT(*) FROM json_each(p.tags) a JOIN json_each(o.tags) b ON a.value = b.value) + (p.category = o.category)
-                    AS closeness
-         FROM products o JOIN products p ON p.product_id <> o.product_id
-         WHERE o.product_id = $1 AND closeness > 0 ORDER BY closeness DESC, p.position LIMIT $2",
-    )
+pub async fn related(connection: &mut Connection, id: &str, limit: i64) -> Result<Vec<String>, Error> {
+    let rows: Vec<(String,)> = query(match connection.dialect() {
+        Dialect::Sqlite => closest!("json_each(p.tags) a JOIN json_each(o.tags) b ON a.value = b.value"),
+        Dialect::Postgres => closest!(
+            "json_array_elements_text(CAST(p.tags AS JSON)) a (value)
+             JOIN json_array_elements_text(CAST(o.tags AS JSON)) b (value) ON a.value = b.value"
+        ),
+    })
     .bind(id)
     .bind(limit)
     .fetch_all(connection)
@@ -166,17 +209,15 @@ pub async fn related(connection: &mut SqliteConnection, id: &str, limit: i64) ->
 }
 
 /// The version of a product's text; none when there is no such product.
-pub async fn version(connection: &mut SqliteConnection, id: &str) -> Result<Option<i64>, Error> {
-    let found: Option<(i64,)> = sqlx::query_as("SELECT version FROM products WHERE product_id = $1")
-        .bind(id)
-        .fetch_optional(connection)
-        .await?;
+pub async fn version(connection: &mut Connection, id: &str) -> Result<Option<i64>, Error> {
+    let found: Option<(i64,)> =
+        query("SELECT version FROM products WHERE product_id = $1").bind(id).fetch_optional(connection).await?;
     Ok(found.map(|row| row.0))
 }
 
 /// Adds a product at version 1; at the end of the shop's order without a position.
-pub async fn insert(connection: &mut SqliteConnection, text: &Text, position: Option<i64>) -> Result<(), Error> {
-    sqlx::query(
+pub async fn insert(connection: &mut Connection, text: &Text, position: Option<i64>) -> Result<(), Error> {
+    query(
         "INSERT INTO products (product_id, name, summary, description, category, tags, position, version)
          VALUES ($1, $2, $3, $4, $5, $6, COALESCE($7, (SELECT COALESCE(MAX(position), 0) + 1 FROM products)), 1)",
     )
@@ -187,14 +228,14 @@ pub async fn insert(connection: &mut SqliteConnection, text: &Text, position: Op
     .bind(&text.category)
     .bind(serde_json::json!(text.tags).to_string())
     .bind(position)
-    .execute(&mut *connection)
+    .execute(connection)
     .await?;
-    index(connection, text).await
+    search::index(connection, text).await
 }
 
 /// Replaces a product's text with its next version.
-pub async fn replace(connection: &mut SqliteConnection, text: &Text) -> Result<(), Error> {
-    sqlx::query(
+pub async fn replace(connection: &mut Connection, text: &Text) -> Result<(), Error> {
+    query(
         "UPDATE products SET name = $2, summary = $3, description = $4, category = $5, tags = $6, version = version + 1
          WHERE product_id = $1",
     )
@@ -204,31 +245,16 @@ pub async fn replace(connection: &mut SqliteConnection, text: &Text) -> Result<(
     .bind(&text.description)
     .bind(&text.category)
     .bind(serde_json::json!(text.tags).to_string())
-    .execute(&mut *connection)
-    .await?;
-    sqlx::query("DELETE FROM words WHERE product_id = $1").bind(&text.id).execute(&mut *connection).await?;
-    index(connection, text).await
-}
-
-async fn index(connection: &mut SqliteConnection, text: &Text) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO words (product_id, name, summary, category, tags, description) VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(&text.id)
-    .bind(&text.name)
-    .bind(&text.summary)
-    .bind(&text.category)
-    .bind(text.tags.join(" "))
-    .bind(&text.description)
     .execute(connection)
     .await?;
-    Ok(())
+    search::forget(connection, &text.id).await?;
+    search::index(connection, text).await
 }
 
 /// The version of a product's current price in a currency; 0 when there is none.
-pub async fn price_version(connection: &mut SqliteConnection, id: &str, currency: &str) -> Result<i64, Error> {
+pub async fn price_version(connection: &mut Connection, id: &str, currency: &str) -> Result<i64, Error> {
     let found: Option<(i64,)> =
-        sqlx::query_as("SELECT version FROM prices WHERE product_id = $1 AND currency = $2 AND current = 1")
+        query("SELECT version FROM prices WHERE product_id = $1 AND currency = $2 AND current = 1")
             .bind(id)
             .bind(currency)
             .fetch_optional(connection)
@@ -238,19 +264,19 @@ pub async fn price_version(connection: &mut SqliteConnection, id: &str, currency
 
 /// Adds a version of a price and makes it the current one.
 pub async fn add_price(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     id: &str,
     currency: &str,
     minor: i64,
     version: i64,
     now_ms: i64,
 ) -> Result<(), Error> {
-    sqlx::query("UPDATE prices SET current = 0 WHERE product_id = $1 AND currency = $2 AND current = 1")
+    query("UPDATE prices SET current = 0 WHERE product_id = $1 AND currency = $2 AND current = 1")
         .bind(id)
         .bind(currency)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
-    sqlx::query(
+    query(
         "INSERT INTO prices (product_id, currency, version, minor, since_ms, current) VALUES ($1, $2, $3, $4, $5, 1)",
     )
     .bind(id)

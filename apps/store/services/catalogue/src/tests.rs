@@ -1,15 +1,22 @@
-//! The catalogue through its contract, on a database in a folder of each test's own.
+//! The catalogue through its contract, on either database.
 
 use super::*;
+use rstest::rstest;
 use shoal_sdk::Code;
 use std::collections::BTreeSet;
 use store_contracts::store::catalogue::v1::{Product, Sort};
 use store_contracts::store::types::v1::Money;
+use test_databases::{Kind, TestDatabase};
 
-async fn open() -> (tempfile::TempDir, Products) {
-    let folder = tempfile::tempdir().unwrap();
-    let products = Products::open(&Environment::for_tests(folder.path())).await.unwrap();
-    (folder, products)
+fn environment(database: &TestDatabase) -> Environment {
+    // The catalogue keeps nothing beside its database.
+    Environment::for_tests(std::path::Path::new("/nowhere")).with_database(database.url())
+}
+
+async fn open(kind: Kind) -> (TestDatabase, Products) {
+    let database = TestDatabase::new(kind);
+    let products = Products::open(&environment(&database)).await.unwrap();
+    (database, products)
 }
 
 async fn list_all(products: &Products, category: &str, sort: Sort, currency: &str, page_size: i32) -> Vec<Product> {
@@ -75,9 +82,10 @@ fn put(key: &str, id: &str, name: &str, expected_version: i64) -> PutProductRequ
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn every_product_has_words_prices_and_a_picture() {
-    let (_folder, products) = open().await;
+async fn every_product_has_words_prices_and_a_picture(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let all = list_all(&products, "", Sort::SORT_UNSPECIFIED, "", 7).await;
     assert_eq!(all.len(), 60);
     assert_eq!(all.iter().map(|product| &product.id).collect::<BTreeSet<_>>().len(), 60);
@@ -101,9 +109,10 @@ async fn every_product_has_words_prices_and_a_picture() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn lists_are_in_order_and_pages_meet() {
-    let (_folder, products) = open().await;
+async fn lists_are_in_order_and_pages_meet(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let names: Vec<String> = list_all(&products, "", Sort::SORT_NAME, "", 11)
         .await
         .into_iter()
@@ -124,9 +133,10 @@ async fn lists_are_in_order_and_pages_meet() {
     assert!(pounds.is_sorted() && pounds.len() == 9);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_first_page_shows_every_category_and_their_sizes() {
-    let (_folder, products) = open().await;
+async fn a_first_page_shows_every_category_and_their_sizes(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let page = products
         .list_products(&Call::new(), ListProductsRequest { page_size: 12, ..Default::default() })
         .await
@@ -137,9 +147,10 @@ async fn a_first_page_shows_every_category_and_their_sizes() {
     assert_eq!(page.total, 60);
 }
 
+#[rstest]
 #[tokio::test]
-async fn batches_answer_in_order_and_skip_what_is_unknown() {
-    let (_folder, products) = open().await;
+async fn batches_answer_in_order_and_skip_what_is_unknown(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let ids = ["trail-flask", "no-such-thing", "tide-mug", "trail-flask"].map(str::to_owned).to_vec();
     let answer =
         products.batch_get_products(&Call::new(), BatchGetProductsRequest { ids, ..Default::default() }).await.unwrap();
@@ -147,9 +158,10 @@ async fn batches_answer_in_order_and_skip_what_is_unknown() {
     assert_eq!(found, ["trail-flask", "tide-mug"]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn search_finds_names_prefixes_plurals_and_accents() {
-    let (_folder, products) = open().await;
+async fn search_finds_names_prefixes_plurals_and_accents(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     assert_eq!(search(&products, "tide mug").await[0], "tide-mug");
     assert!(search(&products, "MUGS").await.contains(&"enamel-camp-mug".to_owned()));
     assert!(search(&products, "lante").await.contains(&"dusk-lantern".to_owned()));
@@ -158,9 +170,10 @@ async fn search_finds_names_prefixes_plurals_and_accents() {
     assert!(search(&products, "zebra").await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn search_takes_anything_as_words() {
-    let (_folder, products) = open().await;
+async fn search_takes_anything_as_words(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     for query in [
         "",
         "   ",
@@ -182,9 +195,10 @@ async fn search_takes_anything_as_words() {
     assert!(!search(&products, "mug\" OR \"lamp").await.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn related_products_share_something() {
-    let (_folder, products) = open().await;
+async fn related_products_share_something(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let request = RelatedRequest { product_id: "morrow-teapot".to_owned(), ..Default::default() };
     let related = products.related(&Call::new(), request).await.unwrap().products;
     assert_eq!(related.len(), 4);
@@ -195,9 +209,10 @@ async fn related_products_share_something() {
     assert_eq!(products.related(&Call::new(), unknown).await.unwrap_err().code, Code::NotFound);
 }
 
+#[rstest]
 #[tokio::test]
-async fn prices_are_versions_and_commands_repeat() {
-    let (_folder, products) = open().await;
+async fn prices_are_versions_and_commands_repeat(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let call = Call::new();
     let first = products.set_price(&call, set_price("price-key-1", "tide-mug", 2_000, "EUR", 1)).await.unwrap();
     assert_eq!(price_in(&first.product, "EUR"), (2_000, 2));
@@ -214,9 +229,10 @@ async fn prices_are_versions_and_commands_repeat() {
     assert_eq!(unknown.code, Code::NotFound);
 }
 
+#[rstest]
 #[tokio::test]
-async fn products_are_put_versioned_and_found() {
-    let (_folder, products) = open().await;
+async fn products_are_put_versioned_and_found(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let call = Call::new();
     let made = products.put_product(&call, put("put-key-01", "glass-carafe", "Glass Carafe", 0)).await.unwrap();
     assert_eq!((made.product.version, made.product.description.as_str()), (1, "One.\n\nTwo."));
@@ -232,10 +248,13 @@ async fn products_are_put_versioned_and_found() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn starting_again_changes_nothing_and_replicas_share_the_seeding() {
-    let folder = tempfile::tempdir().unwrap();
-    let environment = Environment::for_tests(folder.path());
+async fn starting_again_changes_nothing_and_replicas_share_the_seeding(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let database = TestDatabase::new(kind);
+    let environment = environment(&database);
     let (one, two) = tokio::join!(Products::open(&environment), Products::open(&environment));
     let (one, two) = (one.unwrap(), two.unwrap());
     one.set_price(&Call::new(), set_price("price-key-1", "tide-mug", 2_000, "EUR", 1)).await.unwrap();
@@ -246,12 +265,11 @@ async fn starting_again_changes_nothing_and_replicas_share_the_seeding() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_setting_adds_products_for_load_tests() {
-    let folder = tempfile::tempdir().unwrap();
-    let with = |generated_products| {
-        Environment::for_tests(folder.path()).with_settings(&Settings { generated_products }).unwrap()
-    };
+async fn a_setting_adds_products_for_load_tests(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let database = TestDatabase::new(kind);
+    let with = |generated_products| environment(&database).with_settings(&Settings { generated_products }).unwrap();
     Products::open(&with(40)).await.unwrap();
     let products = Products::open(&with(130)).await.unwrap();
     let all = list_all(&products, "", Sort::SORT_UNSPECIFIED, "", 100).await;
@@ -260,9 +278,10 @@ async fn a_setting_adds_products_for_load_tests() {
     assert!(Products::open(&with(seed::GENERATED_MAX + 1)).await.is_err());
 }
 
+#[rstest]
 #[tokio::test]
-async fn bad_input_is_refused_with_a_sentence() {
-    let (_folder, products) = open().await;
+async fn bad_input_is_refused_with_a_sentence(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
     let call = Call::new();
     let lists = [
         ListProductsRequest { page_size: -1, ..Default::default() },

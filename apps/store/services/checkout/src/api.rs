@@ -5,15 +5,16 @@ use std::time::Duration;
 
 use shoal_sdk::{Call, Error};
 use store_contracts::store::checkout::v1::{
-    Checkout, PlaceRequest, PlaceResponse, PlaceState, QuoteRequest, QuoteResponse, StatusRequest, StatusResponse,
+    Checkout, PlaceRequest, PlaceResponse, QuoteRequest, QuoteResponse, StatusRequest, StatusResponse,
 };
 use store_contracts::store::orders::v1::OpenRequest;
 use store_contracts::store::types::v1::Money;
 
 use crate::drive::{Driver, Started};
 use crate::log::{self, Log, Saga};
+use crate::planted::{Planted, PlantedBug};
 use crate::steps::{Callees, CardInput};
-use crate::{limits, quote};
+use crate::{answer, limits, quote};
 
 /// How long Place waits for a decision before it answers that there is none yet.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -29,18 +30,19 @@ pub struct CheckoutApi {
     callees: Callees,
     log: Log,
     driver: Driver,
+    planted: Planted,
 }
 
 impl CheckoutApi {
     /// The checkout that logs in `log` and drives with `driver`.
-    pub(crate) fn new(callees: Callees, log: Log, driver: Driver) -> CheckoutApi {
-        CheckoutApi { callees, log, driver }
+    pub(crate) fn new(callees: Callees, log: Log, driver: Driver, planted: Planted) -> CheckoutApi {
+        CheckoutApi { callees, log, driver, planted }
     }
 
     /// The order that was placed under this key before: the original one, or a refusal when the request is another.
     async fn earlier(&self, wanted: &PlaceRequest) -> Result<Option<Saga>, Error> {
         let earlier = self.log.by_key(&wanted.idempotency_key).await?;
-        if earlier.as_ref().is_some_and(|saga| saga.request != *wanted) {
+        if earlier.as_ref().is_some_and(|saga| !saga.body.is(wanted)) {
             return Err(Error::already_exists(
                 "Another order was placed under this key: open the checkout page again to order anew.",
             ));
@@ -48,8 +50,8 @@ impl CheckoutApi {
         Ok(earlier)
     }
 
-    /// The quote that the shopper saw, if it is still right.
-    async fn quote_as_seen(&self, call: &Call, request: &PlaceRequest, seen: &Money) -> Result<QuoteResponse, Error> {
+    /// The order that the shopper saw, if it still costs the same.
+    async fn order_as_seen(&self, call: &Call, request: &PlaceRequest, seen: &Money) -> Result<OpenRequest, Error> {
         let country = &request.address.country;
         let quote = self.callees.quote(call, &request.shopper_id, &seen.currency, country, false).await?;
         let why = if quote.lines.is_empty() && quote.unavailable_product_ids.is_empty() {
@@ -61,7 +63,13 @@ impl CheckoutApi {
         } else if quote.total.as_option() != Some(seen) {
             "A price has changed since this page was shown: please check the new total and order again."
         } else {
-            return Ok(quote);
+            return Ok(OpenRequest {
+                order_id: uuid::Uuid::now_v7().to_string(),
+                shopper_id: request.shopper_id.clone(),
+                email: request.email.clone(),
+                address: request.address.clone(),
+                ..quote::order_of(&quote)
+            });
         };
         Err(Error::failed_precondition(why).with_detail(&quote))
     }
@@ -95,29 +103,31 @@ impl Checkout for CheckoutApi {
         let seen = limits::place(&request)?;
         let until = tokio::time::Instant::now() + PATIENCE.min(call.time_left().saturating_sub(WAY_BACK));
         let card = CardInput { number: request.card_number.clone(), expiry: request.card_expiry.clone() };
-        let wanted = log::comparable(request);
-        if let Some(saga) = self.earlier(&wanted).await? {
-            return Ok(answer(self.wait_for(saga, until).await?));
+        let before = request.place_before_ms;
+        let mut wanted = log::comparable(request);
+        let earlier = self.earlier(&wanted).await?;
+        if let Some(saga) = earlier.as_ref().filter(|_| !self.planted.is(PlantedBug::KeyIgnored)) {
+            return Ok(answer(self.wait_for(saga.clone(), until).await?));
         }
         if !self.driver.has_room() {
             return Err(Error::resource_exhausted("Too many orders are being placed: please try again in a moment."));
         }
-        let quote = match self.quote_as_seen(call, &wanted, &seen).await {
-            Ok(quote) => quote,
-            // The same key, placed meanwhile by a request that ran beside this one, has emptied the basket.
-            Err(error) => match self.earlier(&wanted).await? {
-                Some(saga) => return Ok(answer(self.wait_for(saga, until).await?)),
-                None => return Err(error),
+        let order = match earlier {
+            None => match self.order_as_seen(call, &wanted, &seen).await {
+                Ok(order) => order,
+                // The same key, placed meanwhile by a request that ran beside this one, has emptied the basket.
+                Err(error) => match self.earlier(&wanted).await? {
+                    Some(saga) => return Ok(answer(self.wait_for(saga, until).await?)),
+                    None => return Err(error),
+                },
             },
+            // The bug `key-ignored`.
+            Some(saga) => {
+                wanted.idempotency_key = uuid::Uuid::now_v7().to_string();
+                OpenRequest { order_id: uuid::Uuid::now_v7().to_string(), ..saga.order }
+            }
         };
-        let order = OpenRequest {
-            order_id: uuid::Uuid::now_v7().to_string(),
-            shopper_id: wanted.shopper_id.clone(),
-            email: wanted.email.clone(),
-            address: wanted.address.clone(),
-            ..quote::order_of(&quote)
-        };
-        let Some(Started { saga, decided }) = self.driver.open(wanted.clone(), order, card).await? else {
+        let Some(Started { saga, decided }) = self.driver.open(wanted.clone(), order, card, before).await? else {
             let saga = self.earlier(&wanted).await?;
             let saga = saga.ok_or_else(|| Error::aborted("The order could not be logged: please try again."))?;
             return Ok(answer(self.wait_for(saga, until).await?));
@@ -133,7 +143,11 @@ impl Checkout for CheckoutApi {
     async fn status(&self, _call: &Call, request: StatusRequest) -> Result<StatusResponse, Error> {
         let saga = if !request.idempotency_key.is_empty() {
             limits::key(&request.idempotency_key)?;
-            let saga = self.log.by_key(&request.idempotency_key).await?;
+            let saga = match self.log.by_key(&request.idempotency_key).await? {
+                Some(saga) => Some(saga),
+                // It may be about to be logged: then this waits for it.
+                None => self.log.by_key_for_certain(&request.idempotency_key).await?,
+            };
             Some(saga.ok_or_else(|| Error::not_found("No order was placed under this key."))?)
         } else if !request.order_id.is_empty() {
             limits::order_id(&request.order_id)?;
@@ -144,6 +158,7 @@ impl Checkout for CheckoutApi {
         };
         let (unfinished, oldest) = self.log.unfinished().await?;
         Ok(StatusResponse {
+            fence: saga.as_ref().map_or(0, |saga| saga.fence),
             order: saga.map(answer).into(),
             unfinished: i32::try_from(unfinished).unwrap_or(i32::MAX),
             oldest_unfinished_at_ms: oldest,
@@ -154,19 +169,4 @@ impl Checkout for CheckoutApi {
 
 fn is_decided(saga: &Saga) -> bool {
     saga.state.is_confirmed() || saga.state.is_refused()
-}
-
-fn answer(saga: Saga) -> PlaceResponse {
-    let state = match saga.state {
-        state if state.is_confirmed() => PlaceState::PLACE_STATE_CONFIRMED,
-        state if state.is_refused() => PlaceState::PLACE_STATE_REFUSED,
-        _ => PlaceState::PLACE_STATE_PENDING,
-    };
-    PlaceResponse {
-        order_id: saga.order_id,
-        state: state.into(),
-        total: saga.order.total,
-        refusal: saga.refusal,
-        ..Default::default()
-    }
 }

@@ -2,36 +2,40 @@
 //! per saga, which holds its lease; a saga whose task died is adopted, here or in another replica, once the lease runs
 //! out. What follows from an outcome is decided in `saga`, not here.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use shoal_sdk::{Error, Shutdown};
+use shoal_sdk::{Code, Error, Faults, Shutdown};
 use store_contracts::store::checkout::v1::PlaceRequest;
 use store_contracts::store::orders::v1::OpenRequest;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
 use crate::log::{Log, Saga, StepResult};
+use crate::running::Running;
 use crate::saga::{self, Outcome, State, Step};
 use crate::steps::{Callees, CardInput};
 
 /// How many sagas one replica drives at a time; more are refused before anything is held.
 pub const SAGAS_MAX: usize = 512;
 
-/// How often sagas that nobody drives are looked for.
+/// How often sagas that nobody drives are looked for, at least.
 const ADOPT_EVERY: Duration = Duration::from_millis(500);
-
-/// How often the leases of the sagas that run here are renewed; a fraction of the lease. A long queue for the log's
-/// write lock then costs no saga its lease, and with it the card that only its task has.
-const RENEW_EVERY: Duration = Duration::from_secs(4);
 
 /// How many are adopted at a time.
 const ADOPT_MAX: i64 = 32;
 
 /// How long a stopping replica goes on with orders whose card only it knows.
 const LAST_ORDERS: Duration = Duration::from_secs(10);
+
+/// How often it is looked for old orders to shorten, and how many are shortened at a time.
+const SHORTEN_EVERY: Duration = Duration::from_secs(60);
+const SHORTEN_MAX: i64 = 200;
+
+/// Reached before a key is logged, and after it was, when nothing of it runs yet.
+const PLACE_LOGGING: &str = "place.logging";
+const PLACE_LOGGED: &str = "place.logged";
 
 /// Drives sagas in tasks of their own. Cheap to clone.
 #[derive(Clone)]
@@ -40,6 +44,8 @@ pub struct Driver {
     callees: Callees,
     running: Running,
     stopping: Arc<AtomicBool>,
+    faults: Faults,
+    lease: Duration,
 }
 
 /// A saga that was just logged, and where its decision will be told.
@@ -48,41 +54,17 @@ pub struct Started {
     pub decided: oneshot::Receiver<Box<Saga>>,
 }
 
-/// The orders whose sagas run in this process.
-#[derive(Clone, Default)]
-struct Running(Arc<Mutex<BTreeSet<String>>>);
-
-/// Counts one of them for as long as it lives.
-struct Runs {
-    running: Running,
-    order_id: String,
-}
-
-impl Running {
-    fn enter(&self, order_id: &str) -> Runs {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(order_id.to_owned());
-        Runs { running: self.clone(), order_id: order_id.to_owned() }
-    }
-
-    fn orders(&self) -> BTreeSet<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn count(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).len()
-    }
-}
-
-impl Drop for Runs {
-    fn drop(&mut self) {
-        self.running.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.order_id);
-    }
+/// Where this service can be made to die on purpose: around the log of a new key; of each step, once it is called and
+/// nothing is logged, and once its outcome and the next step are logged and nothing is called.
+pub fn crash_points() -> impl Iterator<Item = &'static str> {
+    let steps = State::ALL.into_iter().filter_map(State::crash_points);
+    [PLACE_LOGGING, PLACE_LOGGED].into_iter().chain(steps.flatten())
 }
 
 impl Driver {
-    /// A driver over `log`.
-    pub fn new(log: Log, callees: Callees) -> Driver {
-        Driver { log, callees, running: Running::default(), stopping: Arc::default() }
+    /// A driver over `log`, whose leases last for `lease`.
+    pub fn new(log: Log, callees: Callees, faults: Faults, lease: Duration) -> Driver {
+        Driver { log, callees, running: Running::default(), stopping: Arc::default(), faults, lease }
     }
 
     /// Whether another saga may be started.
@@ -90,18 +72,21 @@ impl Driver {
         self.running.count() < SAGAS_MAX
     }
 
-    /// Logs a new saga and starts it, also when whoever asks gives up meanwhile. `None` when the key was logged by
-    /// another.
+    /// Logs a new saga and starts it, also when whoever asks gives up meanwhile; not from `before_millis` on, unless
+    /// that is 0. `None` when the key was logged by another.
     pub async fn open(
         &self,
         request: PlaceRequest,
         order: OpenRequest,
         card: CardInput,
+        before_millis: i64,
     ) -> Result<Option<Started>, Error> {
         let driver = self.clone();
         // A task of its own, since a request that is dropped between the log and the start would lose the card.
         let opening = tokio::spawn(async move {
-            let saga = driver.log.open(&request, &order).await?;
+            driver.faults.crash_point(PLACE_LOGGING);
+            let saga = driver.log.open(&request, &order, before_millis).await?;
+            driver.faults.crash_point(PLACE_LOGGED);
             Ok(saga.map(|saga| Started { decided: driver.start(saga.clone(), card), saga }))
         });
         opening.await.map_err(|_| Error::unavailable("The checkout is stopping: please try again."))?
@@ -111,11 +96,11 @@ impl Driver {
     /// and the basket tried to be cleared; what is left to clear or to give back goes on after that.
     fn start(&self, saga: Saga, card: CardInput) -> oneshot::Receiver<Box<Saga>> {
         let (decided, receiver) = oneshot::channel();
-        let runs = self.running.enter(&saga.order_id);
+        let runs = self.running.enter(&saga.order_id, saga.fence);
         let driver = self.clone();
         tokio::spawn(async move {
             if let Err(error) = driver.drive(saga, card, decided).await {
-                tracing::warn!(%error, order = runs.order_id, "an order rests until its lease runs out");
+                tracing::warn!(%error, order = runs.order_id(), "an order rests until its lease runs out");
             }
             drop(runs);
         });
@@ -133,14 +118,22 @@ impl Driver {
             if self.stopping.load(Ordering::Relaxed) && !needs_card(saga.state, &card) {
                 return self.log.give_back(&saga).await;
             }
+            let points = saga.state.crash_points();
             let result = self.callees.run(&saga, &card).await;
             let next = saga::next(saga.state, result.outcome);
+            if let Some([called, _]) = points.filter(|_| result.outcome != Outcome::Unknown) {
+                self.faults.crash_point(called);
+            }
             let stays = next == saga.state;
             let wait = if stays { saga::backoff(saga.attempts.saturating_add(1)) } else { Duration::ZERO };
             report(&saga, &result, next);
-            if !self.log.advance(&mut saga, &result, next, wait).await? {
-                tracing::info!(order = saga.order_id, "another replica has taken this order over");
+            if !self.advance(&mut saga, &result, next, wait).await? {
+                tracing::info!(order = saga.order_id, "this order is finished, or another replica has taken it over");
                 return Ok(());
+            }
+            self.running.extended([&saga.order_id]);
+            if let Some([_, logged]) = points.filter(|_| !stays) {
+                self.faults.crash_point(logged);
             }
             if !needs_card(saga.state, &card) {
                 card = CardInput::default();
@@ -158,13 +151,38 @@ impl Driver {
         Ok(())
     }
 
+    /// Logs an outcome. While the log is away this waits for it, for as long as the lease lasts at least: what is known
+    /// here, such as the card, is lost with this task.
+    async fn advance(&self, saga: &mut Saga, result: &StepResult, next: State, wait: Duration) -> Result<bool, Error> {
+        let enough = Instant::now() + self.lease;
+        let mut attempts = 0;
+        loop {
+            match self.log.advance(saga, result, next, wait).await {
+                Err(error) if may_pass(error.code) && Instant::now() < enough => {
+                    tracing::warn!(%error, order = saga.order_id, "the log cannot be written; trying again");
+                }
+                logged => return logged,
+            }
+            attempts += 1;
+            tokio::time::sleep(saga::backoff(attempts)).await;
+        }
+    }
+
     /// Adopts sagas that nobody drives, until the wish to stop; then hands over what another replica can go on with.
     pub async fn adopt_for_ever(self, shutdown: Shutdown) {
-        let mut renewed = Instant::now();
+        // A lease is renewed once a quarter of it is over, and a second look still comes in time.
+        let every = ADOPT_EVERY.min(self.lease / 8);
+        let mut shortened = Instant::now();
         while !shutdown.is_requested() {
             tokio::select! {
                 () = shutdown.requested() => {}
-                () = tokio::time::sleep(ADOPT_EVERY) => self.tend(&mut renewed).await,
+                () = tokio::time::sleep(every) => self.tend().await,
+            }
+            if shortened.elapsed() >= SHORTEN_EVERY {
+                shortened = Instant::now();
+                if let Err(error) = self.shorten().await {
+                    tracing::warn!(%error, "could not shorten old orders; trying again in a minute");
+                }
             }
         }
         self.stopping.store(true, Ordering::Relaxed);
@@ -174,16 +192,22 @@ impl Driver {
         }
     }
 
-    async fn tend(&self, renewed: &mut Instant) {
-        if renewed.elapsed() >= RENEW_EVERY {
-            match self.log.renew(&self.running.orders()).await {
-                Ok(()) => *renewed = Instant::now(),
-                Err(error) => tracing::warn!(%error, "could not renew the leases of the orders under way"),
-            }
+    /// Renews the leases of the sagas that run here and were silent: a long call, or a long queue for the log's write
+    /// lock, costs no saga its lease, and with it the card that only its task has. Then adopts.
+    async fn tend(&self) {
+        let silent = self.running.silent_for(self.lease / 4);
+        match self.log.renew(&silent).await {
+            Ok(()) => self.running.extended(silent.keys()),
+            Err(error) => tracing::warn!(%error, "could not renew the leases of the orders under way"),
         }
         if let Err(error) = self.adopt_once().await {
             tracing::warn!(%error, "could not look for unfinished orders; trying again");
         }
+    }
+
+    /// Shortens finished orders that are old enough. Answers how many.
+    pub async fn shorten(&self) -> Result<u64, Error> {
+        self.log.shorten(SHORTEN_MAX).await
     }
 
     /// Adopts what is due now. Answers how many.
@@ -199,6 +223,11 @@ impl Driver {
         }
         Ok(count)
     }
+}
+
+/// Whether an error of the log may be gone in a moment.
+fn may_pass(code: Code) -> bool {
+    matches!(code, Code::Unavailable | Code::Aborted | Code::ResourceExhausted | Code::DeadlineExceeded)
 }
 
 /// Whether the saga cannot be handed over without losing the card that only this task has.

@@ -158,6 +158,26 @@ impl State {
         matches!(self, State::Refused | State::Undoing(_))
     }
 
+    /// The names of the places where the checkout can be made to die at this state: its step has an answer and nothing
+    /// is logged; its outcome is logged and the next step is not called. `None` at the end.
+    #[must_use]
+    pub fn crash_points(self) -> Option<[&'static str; 2]> {
+        Some(match self {
+            State::Doing(Step::Open) => ["open.called", "open.logged"],
+            State::Doing(Step::Reserve) => ["reserve.called", "reserve.logged"],
+            State::Doing(Step::Authorise) => ["authorise.called", "authorise.logged"],
+            State::Doing(Step::CommitStock) => ["commit-stock.called", "commit-stock.logged"],
+            State::Doing(Step::Capture) => ["capture.called", "capture.logged"],
+            State::Doing(Step::Confirm) => ["confirm.called", "confirm.logged"],
+            State::Doing(Step::ClearBasket) => ["clear-basket.called", "clear-basket.logged"],
+            State::Undoing(Undo::Restock) => ["undo-restock.called", "undo-restock.logged"],
+            State::Undoing(Undo::Void) => ["undo-void.called", "undo-void.logged"],
+            State::Undoing(Undo::Release) => ["undo-release.called", "undo-release.logged"],
+            State::Undoing(Undo::Cancel) => ["undo-cancel.called", "undo-cancel.logged"],
+            State::Placed | State::Refused => return None,
+        })
+    }
+
     /// The name it has in the log.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -291,6 +311,11 @@ mod tests {
     fn names_are_read_back() {
         for state in State::ALL {
             assert_eq!(State::from_name(state.name()), Some(state));
+            let points = ["called", "logged"].map(|point| format!("{state}.{point}"));
+            assert_eq!(
+                state.crash_points().map(|points| points.map(str::to_owned)),
+                (!state.is_finished()).then_some(points)
+            );
         }
         assert_eq!(State::from_name("elsewhere"), None);
     }

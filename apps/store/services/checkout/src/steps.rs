@@ -14,13 +14,14 @@ use store_contracts::store::payment::v1::{AuthoriseRequest, CaptureRequest, Paym
 
 use crate::calls;
 use crate::log::{Saga, StepResult};
+use crate::planted::{Planted, PlantedBug};
 use crate::saga::{Outcome, State, Step, Undo};
 
 /// How long stock is held for an order that is being paid.
 const HOLD_STOCK: Duration = Duration::from_secs(15 * 60);
 
-/// How long one call may take; well below the lease.
-const CALL_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long one call may take, at most; and well below the lease.
+const CALL_TIMEOUT_MAX: Duration = Duration::from_secs(3);
 
 /// The longest reason that orders take, in characters.
 const REASON_MAX: usize = 300;
@@ -34,6 +35,8 @@ pub struct Callees {
     pub payment: Arc<dyn calls::Payment>,
     pub orders: Arc<dyn calls::Orders>,
     pub shipping: Arc<dyn calls::Shipping>,
+    call_timeout: Duration,
+    planted: Planted,
 }
 
 /// A card on its way to the payment service. It is never stored, and its debug form shows nothing.
@@ -50,8 +53,8 @@ impl std::fmt::Debug for CardInput {
 }
 
 impl Callees {
-    /// The callees that the environment leads to.
-    pub fn of(environment: &Environment) -> Result<Callees, StartError> {
+    /// The callees that the environment leads to, for orders whose leases last for `lease`.
+    pub fn of(environment: &Environment, lease: Duration, planted: Planted) -> Result<Callees, StartError> {
         Ok(Callees {
             basket: calls::basket(environment)?,
             catalogue: calls::catalogue(environment)?,
@@ -59,12 +62,14 @@ impl Callees {
             payment: calls::payment(environment)?,
             orders: calls::orders(environment)?,
             shipping: calls::shipping(environment)?,
+            call_timeout: CALL_TIMEOUT_MAX.min(lease / 3),
+            planted,
         })
     }
 
     /// Runs the saga's current step once. Without a card, an authorisation is asked about instead of asked for.
     pub async fn run(&self, saga: &Saga, card: &CardInput) -> StepResult {
-        let call = Call::new().with_timeout(CALL_TIMEOUT);
+        let call = Call::new().with_timeout(self.call_timeout);
         let step = async {
             match saga.state {
                 State::Doing(step) => self.forward(&call, saga, step, card).await,
@@ -72,14 +77,19 @@ impl Callees {
                 State::Placed | State::Refused => done(),
             }
         };
-        match tokio::time::timeout(CALL_TIMEOUT, step).await {
+        match tokio::time::timeout(self.call_timeout, step).await {
             Ok(result) => result,
             Err(_) => unknown("There was no answer in time."),
         }
     }
 
+    /// What every command for this saga carries beside its key.
+    fn fence(&self, saga: &Saga) -> i64 {
+        if self.planted.is(PlantedBug::NoFence) { 0 } else { saga.fence }
+    }
+
     async fn forward(&self, call: &Call, saga: &Saga, step: Step, card: &CardInput) -> StepResult {
-        let (order_id, fence) = (saga.order_id.clone(), saga.fence);
+        let (order_id, fence) = (saga.order_id.clone(), self.fence(saga));
         match step {
             Step::Open => {
                 let request = OpenRequest { fence, ..saga.order.clone() };
@@ -133,7 +143,7 @@ impl Callees {
     }
 
     async fn back(&self, call: &Call, saga: &Saga, undo: Undo) -> StepResult {
-        let (order_id, fence) = (saga.order_id.clone(), saga.fence);
+        let (order_id, fence) = (saga.order_id.clone(), self.fence(saga));
         match undo {
             Undo::Restock => {
                 let request = RestockRequest { order_id, fence, ..Default::default() };
@@ -165,17 +175,10 @@ fn stock_lines(saga: &Saga) -> Vec<StockLine> {
     saga.order.lines.iter().map(line).collect()
 }
 
-/// Whether an error says for certain that nothing happened and nothing will.
+/// Whether an error says for certain that nothing happened and nothing will. The callees refuse with these codes and
+/// no others; `permission_denied` is what something on the way there would say, of which nothing follows.
 pub fn is_definite(code: Code) -> bool {
-    matches!(
-        code,
-        Code::InvalidArgument
-            | Code::NotFound
-            | Code::AlreadyExists
-            | Code::FailedPrecondition
-            | Code::PermissionDenied
-            | Code::OutOfRange
-    )
+    matches!(code, Code::InvalidArgument | Code::NotFound | Code::AlreadyExists | Code::FailedPrecondition)
 }
 
 fn outcome_of<T>(answer: Result<T, Error>) -> StepResult {

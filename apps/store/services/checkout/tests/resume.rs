@@ -4,13 +4,14 @@
 
 mod world;
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use rstest::rstest;
 use shoal_sdk::{Call, Shutdown};
 use store_contracts::store::checkout::v1::{Checkout, PlaceState, StatusRequest};
+use test_databases::Kind;
 use world::{Fault, OrderIs, World, checkout, environment, place, quiet, request, until};
 
 const STEPS: [&str; 7] = ["open", "reserve", "authorise", "commit-stock", "capture", "confirm", "basket/clear"];
@@ -18,11 +19,11 @@ const STEPS: [&str; 7] = ["open", "reserve", "authorise", "commit-stock", "captu
 const LEASE_MILLIS: i64 = 20_000;
 
 /// Starts an order on a runtime of its own, and drops that runtime, as a kill would, once `step` was called.
-fn die_at(world: &Arc<World>, folder: &Path, step: &'static str) {
+fn die_at(world: &Arc<World>, step: &'static str) {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-    let (doomed, place_world, folder) = (Arc::clone(world), Arc::clone(world), folder.to_path_buf());
+    let doomed = Arc::clone(world);
+    let parts = runtime.block_on(checkout(world));
     runtime.spawn(async move {
-        let parts = checkout(&place_world, &folder).await;
         let _ = place(&parts, request("key-00000001")).await;
         // The task that drives the order dies with the runtime, not with this one.
         std::future::pending::<()>().await;
@@ -31,10 +32,10 @@ fn die_at(world: &Arc<World>, folder: &Path, step: &'static str) {
     runtime.shutdown_timeout(Duration::from_secs(10));
 }
 
-fn resume(world: &Arc<World>, folder: &Path) -> PlaceState {
+fn resume(world: &Arc<World>) -> PlaceState {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let parts = checkout(world, folder).await;
+        let parts = checkout(world).await;
         assert_eq!(parts.resume().await.unwrap(), 0, "not before the lease has run out");
         world.clock.fetch_add(LEASE_MILLIS, Ordering::SeqCst);
         assert_eq!(parts.resume().await.unwrap(), 1);
@@ -49,14 +50,13 @@ fn resume(world: &Arc<World>, folder: &Path) -> PlaceState {
 
 /// Killed while a step is under way, before it takes effect: without the card the order ends as refused until the card
 /// has arrived at the bank, and is bought from then on.
-#[test]
-fn a_checkout_killed_before_a_step_takes_effect_is_resumed() {
+#[rstest]
+fn a_checkout_killed_before_a_step_takes_effect_is_resumed(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     for step in STEPS {
-        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-        let path = folder.path().to_path_buf();
+        let world = World::new(kind);
         world.fail(step, &[Fault::Hangs]);
-        die_at(&world, &path, step);
-        let state = resume(&world, &path);
+        die_at(&world, step);
+        let state = resume(&world);
         let had_card = !["open", "reserve", "authorise"].contains(&step);
         let expected = if had_card { PlaceState::PLACE_STATE_CONFIRMED } else { PlaceState::PLACE_STATE_REFUSED };
         assert_eq!(state, expected, "{step}");
@@ -65,32 +65,33 @@ fn a_checkout_killed_before_a_step_takes_effect_is_resumed() {
 }
 
 /// Killed after the step took effect but before its answer was logged.
-#[test]
-fn a_checkout_killed_after_a_step_took_effect_is_resumed() {
+#[rstest]
+fn a_checkout_killed_after_a_step_took_effect_is_resumed(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     for step in ["authorise", "commit-stock", "capture", "confirm", "basket/clear"] {
-        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-        let path = folder.path().to_path_buf();
+        let world = World::new(kind);
         // Lost after its effect, and then not heard again until the kill.
         world.fail(step, &[Fault::LostAfter, Fault::Hangs]);
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let (place_world, place_path) = (Arc::clone(&world), path.clone());
+        let parts = runtime.block_on(checkout(&world));
         runtime.spawn(async move {
-            let parts = checkout(&place_world, &place_path).await;
             let _ = place(&parts, request("key-00000001")).await;
             std::future::pending::<()>().await;
         });
         runtime.block_on(until("the step is tried again", || world.was_called(step) > 1));
         runtime.shutdown_timeout(Duration::from_secs(10));
-        assert_eq!(resume(&world, &path), PlaceState::PLACE_STATE_CONFIRMED, "{step}");
+        assert_eq!(resume(&world), PlaceState::PLACE_STATE_CONFIRMED, "{step}");
         world.check(true);
     }
 }
 
 /// A callee is away for longer than the shopper waits: the answer says so, and the order goes on by itself.
+#[rstest]
 #[tokio::test]
-async fn an_order_that_waits_for_a_callee_is_pending_and_then_placed() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-    let parts = checkout(&world, folder.path()).await;
+async fn an_order_that_waits_for_a_callee_is_pending_and_then_placed(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
     world.fail("authorise", &[Fault::LostBefore; 100]);
     let call = Call::new().with_timeout(Duration::from_millis(1_000));
     let answer = parts.api.place(&call, request("key-00000001")).await.unwrap();
@@ -107,11 +108,12 @@ async fn an_order_that_waits_for_a_callee_is_pending_and_then_placed() {
 
 /// A checkout is paused in the middle of a step; another takes the order over and finishes it; then the first wakes up
 /// and its command arrives with the old fence.
+#[rstest]
 #[tokio::test]
-async fn a_checkout_that_wakes_up_late_does_no_harm() {
+async fn a_checkout_that_wakes_up_late_does_no_harm(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     for step in ["reserve", "commit-stock", "capture", "confirm"] {
-        let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
-        let (paused, other) = (checkout(&world, folder.path()).await, checkout(&world, folder.path()).await);
+        let world = World::new(kind);
+        let (paused, other) = (checkout(&world).await, checkout(&world).await);
         world.fail(step, &[Fault::Hangs]);
         let call = Call::new().with_timeout(Duration::from_millis(400));
         let answer = paused.api.place(&call, request("key-00000001")).await.unwrap();
@@ -131,14 +133,14 @@ async fn a_checkout_that_wakes_up_late_does_no_harm() {
 }
 
 /// The service as it runs: it finds the order that another left behind, finishes it, and stops when asked to.
-#[test]
-fn the_service_finishes_what_it_finds() {
-    let (world, folder) = (World::new(), tempfile::tempdir().unwrap());
+#[rstest]
+fn the_service_finishes_what_it_finds(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let world = World::new(kind);
     world.fail("capture", &[Fault::Hangs]);
-    die_at(&world, folder.path(), "capture");
+    die_at(&world, "capture");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let service = ::checkout::service(environment(&world, folder.path())).await.unwrap();
+        let service = ::checkout::service(environment(&world)).await.unwrap();
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let shutdown = Shutdown::new();
         let serving = tokio::spawn(service.serve(listener, shutdown.clone()));

@@ -1,7 +1,7 @@
 //! The limit on signing in: five failures for one address within a quarter of an hour. An attempt is noted before the password is looked at, so
 //! that many at once do not slip through. Never: looks at an account.
 
-use shoal_sdk::{Database, Error};
+use shoal_sdk::{Database, Error, query};
 
 /// How long an attempt counts, in milliseconds.
 const WINDOW_MS: i64 = 15 * 60 * 1000;
@@ -19,11 +19,11 @@ pub struct Attempt {
 /// Notes an attempt; `resource_exhausted` when there were too many.
 pub async fn begin(database: &Database, email: &str, now_ms: i64) -> Result<Attempt, Error> {
     let mut transaction = database.write().await?;
-    sqlx::query("DELETE FROM attempts WHERE at_ms <= $1").bind(now_ms - WINDOW_MS).execute(&mut *transaction).await?;
+    query("DELETE FROM attempts WHERE at_ms <= $1").bind(now_ms - WINDOW_MS).execute(&mut transaction).await?;
     let (begun, failed): (i64, i64) =
-        sqlx::query_as("SELECT COUNT(*), COALESCE(SUM(failed), 0) FROM attempts WHERE email = $1")
+        query("SELECT COUNT(*), CAST(COALESCE(SUM(failed), 0) AS BIGINT) FROM attempts WHERE email = $1")
             .bind(email)
-            .fetch_one(&mut *transaction)
+            .fetch_one(&mut transaction)
             .await?;
     if failed >= FAILED_MAX || begun >= BEGUN_MAX {
         return Err(Error::resource_exhausted(
@@ -31,11 +31,11 @@ pub async fn begin(database: &Database, email: &str, now_ms: i64) -> Result<Atte
         ));
     }
     let attempt = Attempt { id: uuid::Uuid::now_v7().to_string(), email: email.to_owned() };
-    sqlx::query("INSERT INTO attempts (attempt_id, email, failed, at_ms) VALUES ($1, $2, 0, $3)")
+    query("INSERT INTO attempts (attempt_id, email, failed, at_ms) VALUES ($1, $2, 0, $3)")
         .bind(&attempt.id)
         .bind(email)
         .bind(now_ms)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
     transaction.commit().await?;
     Ok(attempt)
@@ -43,23 +43,18 @@ pub async fn begin(database: &Database, email: &str, now_ms: i64) -> Result<Atte
 
 /// The attempt failed and counts.
 pub async fn failed(database: &Database, attempt: Attempt) -> Result<(), Error> {
-    let mut transaction = database.write().await?;
-    sqlx::query("UPDATE attempts SET failed = 1 WHERE attempt_id = $1")
-        .bind(&attempt.id)
-        .execute(&mut *transaction)
-        .await?;
-    transaction.commit().await?;
-    Ok(())
+    let mut transaction = database.write_for(&attempt.email).await?;
+    query("UPDATE attempts SET failed = 1 WHERE attempt_id = $1").bind(&attempt.id).execute(&mut transaction).await?;
+    transaction.commit().await
 }
 
 /// The attempt succeeded: it and the failures before it are forgotten.
 pub async fn succeeded(database: &Database, attempt: Attempt) -> Result<(), Error> {
-    let mut transaction = database.write().await?;
-    sqlx::query("DELETE FROM attempts WHERE email = $1 AND (failed = 1 OR attempt_id = $2)")
+    let mut transaction = database.write_for(&attempt.email).await?;
+    query("DELETE FROM attempts WHERE email = $1 AND (failed = 1 OR attempt_id = $2)")
         .bind(&attempt.email)
         .bind(&attempt.id)
-        .execute(&mut *transaction)
+        .execute(&mut transaction)
         .await?;
-    transaction.commit().await?;
-    Ok(())
+    transaction.commit().await
 }

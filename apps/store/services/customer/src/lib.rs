@@ -12,7 +12,7 @@ mod tests;
 use accounts::Record;
 use serde::{Deserialize, Serialize};
 use session::{Sessions, signed_out};
-use shoal_sdk::{Call, Database, Environment, Error, Service, StartError};
+use shoal_sdk::{Call, Database, Environment, Error, Migrations, Service, StartError, query};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_contracts::store::customer::v1::{
@@ -28,6 +28,12 @@ pub struct Settings {
     pub admin_email: Option<String>,
     /// The administrator's password: 8 to 200 characters. Changing it ends the administrator's sessions.
     pub admin_password: Option<String>,
+}
+
+/// The schema of the accounts' database.
+#[must_use]
+pub fn migrations() -> Migrations {
+    shoal_sdk::migrations!()
 }
 
 /// The service, ready to run.
@@ -55,7 +61,7 @@ impl Customers {
     pub async fn open(environment: &Environment) -> Result<Self, StartError> {
         let settings: Settings = environment.settings()?;
         let customers = Self {
-            database: environment.database(sqlx::migrate!()).await?,
+            database: environment.database(migrations()).await?,
             sessions: Sessions::new(environment.key("sessions")?)?,
             nobodys_hash: password::hash(uuid::Uuid::new_v4().to_string()).await?,
         };
@@ -85,7 +91,7 @@ impl Customers {
             Some(record) => password::matches(password.to_owned(), record.password_hash.clone()).await?,
             None => false,
         };
-        if unchanged && present.as_ref().is_some_and(|record| record.admin) {
+        if unchanged && present.as_ref().is_some_and(|record| record.admin != 0) {
             return Ok(());
         }
         let new_hash = if unchanged { None } else { Some(password::hash(password.to_owned()).await?) };
@@ -99,7 +105,7 @@ impl Customers {
                     email,
                     name: "Shopkeeper".to_owned(),
                     password_hash: new_hash.clone().unwrap_or_default(),
-                    admin: true,
+                    admin: 1,
                     session_epoch: 1,
                     registered_under: None,
                 };
@@ -113,14 +119,14 @@ impl Customers {
     }
 
     async fn by_email(&self, email: &str) -> Result<Option<Record>, Error> {
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         accounts::by_email(&mut connection, email).await
     }
 
     /// The account and the end of a good session.
     async fn signed_in(&self, token: &str) -> Result<(Record, i64), Error> {
         let token = self.sessions.read(token, now_ms())?;
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let record = accounts::by_id(&mut connection, &token.customer_id).await?;
         match record {
             Some(record) if record.session_epoch == token.epoch => Ok((record, token.expires_at_ms)),
@@ -129,7 +135,7 @@ impl Customers {
     }
 
     async fn public(&self, record: &Record) -> Result<Account, Error> {
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         accounts::public(&mut connection, record).await
     }
 
@@ -170,9 +176,9 @@ impl Customers {
             drop(transaction);
             return self.already_registered(record, key, password).await;
         }
-        let used: Option<(i64,)> = sqlx::query_as("SELECT 1 FROM accounts WHERE registered_under = $1")
+        let used: Option<(i32,)> = query("SELECT 1 FROM accounts WHERE registered_under = $1")
             .bind(key)
-            .fetch_optional(&mut *transaction)
+            .fetch_optional(&mut transaction)
             .await?;
         if used.is_some() {
             return Err(Error::already_exists("this `idempotency_key` opened another account: choose a new one"));
@@ -182,7 +188,7 @@ impl Customers {
             email,
             name: name.to_owned(),
             password_hash,
-            admin: false,
+            admin: 0,
             session_epoch: 1,
             registered_under: Some(key.to_owned()),
         };
@@ -228,7 +234,7 @@ impl Customer for Customers {
             return Err(Error::invalid_argument("`address_id` must say which address to remove"));
         }
         let address = if request.remove { None } else { Some(checks::address(&request.address)?) };
-        let mut transaction = self.database.write().await?;
+        let mut transaction = self.database.write_for(&record.customer_id).await?;
         // The account may have been erased since the session was looked at.
         if accounts::by_id(&mut transaction, &record.customer_id).await?.is_none() {
             return Err(signed_out());

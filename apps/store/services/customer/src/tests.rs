@@ -1,15 +1,33 @@
-//! The customer service through its contract, on a database in a folder of each test's own.
+//! The customer service through its contract, on either database.
 
 use super::*;
+use rstest::rstest;
 use shoal_sdk::Code;
 use store_contracts::store::types::v1::Address;
+use test_databases::{Kind, TestDatabase};
 
 const PASSWORD: &str = "correct horse";
 
-async fn open() -> (tempfile::TempDir, Customers) {
-    let folder = tempfile::tempdir().unwrap();
-    let customers = Customers::open(&Environment::for_tests(folder.path())).await.unwrap();
-    (folder, customers)
+/// Where the accounts are, and the key of their sessions.
+struct Place {
+    folder: tempfile::TempDir,
+    database: TestDatabase,
+}
+
+impl Place {
+    fn new(kind: Kind) -> Self {
+        Self { folder: tempfile::tempdir().unwrap(), database: TestDatabase::new(kind) }
+    }
+
+    fn environment(&self) -> Environment {
+        Environment::for_tests(self.folder.path()).with_database(self.database.url())
+    }
+}
+
+async fn open(kind: Kind) -> (Place, Customers) {
+    let place = Place::new(kind);
+    let customers = Customers::open(&place.environment()).await.unwrap();
+    (place, customers)
 }
 
 async fn register(customers: &Customers, key: &str, email: &str, password: &str) -> Result<RegisterResponse, Error> {
@@ -55,9 +73,10 @@ fn put(token: &str, address_id: &str, address: Option<Address>, remove: bool, ke
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn registering_signing_in_and_verifying() {
-    let (_folder, customers) = open().await;
+async fn registering_signing_in_and_verifying(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_place, customers) = open(kind).await;
     let registered = register(&customers, "key-00001", "Ada@Example.org", PASSWORD).await.unwrap();
     assert_eq!(registered.account.email, "ada@example.org");
     assert!(!registered.account.admin);
@@ -66,9 +85,12 @@ async fn registering_signing_in_and_verifying() {
     assert_eq!(signed_in.account.customer_id, registered.account.customer_id);
 }
 
+#[rstest]
 #[tokio::test]
-async fn registering_again_is_the_same_account_only_under_the_same_key() {
-    let (_folder, customers) = open().await;
+async fn registering_again_is_the_same_account_only_under_the_same_key(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let (_place, customers) = open(kind).await;
     let first = register(&customers, "key-00001", "ada@example.org", PASSWORD).await.unwrap();
     let again = register(&customers, "key-00001", "ada@example.org", PASSWORD).await.unwrap();
     assert_eq!(first.account, again.account);
@@ -80,9 +102,12 @@ async fn registering_again_is_the_same_account_only_under_the_same_key() {
     assert_eq!(other_email.code, Code::AlreadyExists);
 }
 
+#[rstest]
 #[tokio::test]
-async fn failures_are_limited_per_address_and_look_the_same_without_an_account() {
-    let (_folder, customers) = open().await;
+async fn failures_are_limited_per_address_and_look_the_same_without_an_account(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let (_place, customers) = open(kind).await;
     register(&customers, "key-00001", "ada@example.org", PASSWORD).await.unwrap();
     for email in ["ada@example.org", "nobody@example.org"] {
         let mut errors = Vec::new();
@@ -99,9 +124,10 @@ async fn failures_are_limited_per_address_and_look_the_same_without_an_account()
     sign_in(&customers, "eve@example.org", PASSWORD).await.unwrap();
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_success_forgets_earlier_failures() {
-    let (_folder, customers) = open().await;
+async fn a_success_forgets_earlier_failures(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_place, customers) = open(kind).await;
     register(&customers, "key-00001", "ada@example.org", PASSWORD).await.unwrap();
     for _ in 0..2 {
         for _ in 0..4 {
@@ -111,9 +137,10 @@ async fn a_success_forgets_earlier_failures() {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn addresses_are_added_once_replaced_and_removed() {
-    let (_folder, customers) = open().await;
+async fn addresses_are_added_once_replaced_and_removed(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_place, customers) = open(kind).await;
     let token = register(&customers, "key-00001", "ada@example.org", PASSWORD).await.unwrap().session.token.clone();
     let call = Call::new();
     let added = customers.put_address(&call, put(&token, "", Some(home()), false, "address-1")).await.unwrap();
@@ -135,9 +162,10 @@ async fn addresses_are_added_once_replaced_and_removed() {
     assert_eq!(full.code, Code::ResourceExhausted);
 }
 
+#[rstest]
 #[tokio::test]
-async fn erasing_leaves_nothing() {
-    let (folder, customers) = open().await;
+async fn erasing_leaves_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_place, customers) = open(kind).await;
     let token = register(&customers, "key-00001", "ada.unmistakable@example.org", PASSWORD)
         .await
         .unwrap()
@@ -157,20 +185,18 @@ async fn erasing_leaves_nothing() {
         sign_in(&customers, "ada.unmistakable@example.org", PASSWORD).await.unwrap_err().code,
         Code::Unauthenticated
     );
-    let rows: (i64, i64) = sqlx::query_as("SELECT (SELECT COUNT(*) FROM accounts), (SELECT COUNT(*) FROM addresses)")
-        .fetch_one(customers.database.pool())
-        .await
-        .unwrap();
+    let counts = query("SELECT (SELECT COUNT(*) FROM accounts), (SELECT COUNT(*) FROM addresses)");
+    let rows: (i64, i64) = counts.fetch_one(&mut customers.database.read().await.unwrap()).await.unwrap();
     assert_eq!(rows, (0, 0));
-    drop(folder);
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_administrator_follows_the_settings() {
-    let folder = tempfile::tempdir().unwrap();
+async fn the_administrator_follows_the_settings(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let place = Place::new(kind);
     let with = |email: &str, password: &str| {
         let settings = Settings { admin_email: Some(email.to_owned()), admin_password: Some(password.to_owned()) };
-        Environment::for_tests(folder.path()).with_settings(&settings).unwrap()
+        place.environment().with_settings(&settings).unwrap()
     };
     let customers = Customers::open(&with("boss@example.org", "first password")).await.unwrap();
     let first = sign_in(&customers, "boss@example.org", "first password").await.unwrap();
@@ -189,9 +215,10 @@ async fn the_administrator_follows_the_settings() {
     assert!(bad.contains("admin-password") && !bad.contains("short"), "{bad}");
 }
 
+#[rstest]
 #[tokio::test]
-async fn bad_input_is_refused_with_a_sentence() {
-    let (_folder, customers) = open().await;
+async fn bad_input_is_refused_with_a_sentence(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_place, customers) = open(kind).await;
     let long = "x".repeat(100_000);
     for (key, email, password) in [
         ("", "ada@example.org", PASSWORD),

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use shoal_sdk::{Call, Code, Database, Error, WriteTransaction};
+use shoal_sdk::{Call, Code, Database, Error, Faults, WriteTransaction};
 use store_contracts::store::inventory::v1::{
     AuditRequest, AuditResponse, AvailableRequest, AvailableResponse, CommitRequest, CommitResponse, ExtendRequest,
     ExtendResponse, Inventory, ReceiveRequest, ReceiveResponse, ReleaseRequest, ReleaseResponse, Reservation,
     ReservationState, ReserveRequest, ReserveResponse, RestockRequest, RestockResponse, StockLine,
 };
 
+use crate::planted::{self, PlantedBug};
 use crate::reservations::{self, State, Wanted};
 use crate::{Clock, Settings, audit, demo, limits, stock};
 
@@ -17,13 +18,20 @@ pub struct InventoryApi {
     database: Database,
     settings: Settings,
     clock: Clock,
+    faults: Faults,
+}
+
+/// A command inside its transaction, at the moment when its turn came: waiting for the turn eats into no time to live.
+struct Command {
+    transaction: WriteTransaction,
+    now: i64,
 }
 
 impl InventoryApi {
     /// The inventory over `database`.
     #[must_use]
-    pub fn new(database: Database, settings: Settings, clock: Clock) -> InventoryApi {
-        InventoryApi { database, settings, clock }
+    pub fn new(database: Database, settings: Settings, clock: Clock, faults: Faults) -> InventoryApi {
+        InventoryApi { database, settings, clock, faults }
     }
 
     /// Puts reservations whose time is over back on the shelf; takes the write lock only when there are any.
@@ -31,19 +39,45 @@ impl InventoryApi {
     /// # Errors
     /// When the database fails.
     pub async fn sweep(&self) -> Result<u64, Error> {
-        let now = (self.clock)();
-        let due: Option<(i64,)> =
-            sqlx::query_as("SELECT 1 FROM reservations WHERE state = 'held' AND expires_millis <= $1 LIMIT 1")
-                .bind(now)
-                .fetch_optional(self.database.pool())
-                .await?;
-        if due.is_none() {
+        let early = if self.settings.has(PlantedBug::FreedEarly) { planted::EARLY_MILLIS } else { 0 };
+        let due = {
+            let mut reading = self.database.read().await?;
+            reservations::any_overdue(&mut reading, (self.clock)().saturating_add(early)).await?
+        };
+        if !due {
             return Ok(0);
         }
         let mut transaction = self.database.write().await?;
+        let now = (self.clock)().saturating_add(early);
         let expired = reservations::expire_overdue(&mut transaction, now).await?;
         transaction.commit().await?;
         Ok(expired)
+    }
+
+    /// Begins a command alone: stock is shared by all orders, so its writers take turns. What ran out is free again.
+    async fn begin(&self) -> Result<Command, Error> {
+        let mut transaction = self.database.write().await?;
+        let now = (self.clock)();
+        reservations::expire_overdue(&mut transaction, now).await?;
+        Ok(Command { transaction, now })
+    }
+
+    /// Commits an answer, and also a refusal, which writes nothing but is read from what ran out and from the raised
+    /// fence; anything else that failed may have stopped half way and is rolled back.
+    async fn end<T>(&self, command: Command, answer: Result<T, Error>, place: Option<&str>) -> Result<T, Error> {
+        let refused = answer
+            .as_ref()
+            .is_err_and(|error| matches!(error.code, Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound));
+        if answer.is_ok() || refused {
+            command.transaction.commit().await?;
+            place.into_iter().for_each(|place| self.faults.crash_point(place));
+        }
+        answer
+    }
+
+    fn fence(&self, fence: i64) -> Result<i64, Error> {
+        limits::fence(fence)?;
+        Ok(if self.settings.has(PlantedBug::NoFence) { 0 } else { fence })
     }
 
     fn first_receipt(&self, product_id: &str) -> i64 {
@@ -52,31 +86,25 @@ impl InventoryApi {
 
     /// Free pieces of every product asked for, at one moment.
     async fn on_hand(&self, product_ids: &[String]) -> Result<BTreeMap<String, i64>, Error> {
-        let mut snapshot = self.database.pool().begin().await?;
-        let mut query = sqlx::QueryBuilder::new("SELECT product_id, on_hand FROM stock WHERE product_id IN (");
-        let mut ids = query.separated(", ");
-        for id in product_ids {
-            ids.push_bind(id);
-        }
-        ids.push_unseparated(")");
-        let rows: Vec<(String, i64)> = query.build_query_as().fetch_all(&mut *snapshot).await?;
-        let overdue: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT line.product_id, CAST(SUM(line.quantity) AS BIGINT)
-             FROM reservations JOIN reservation_lines AS line ON line.order_id = reservations.order_id
-             WHERE reservations.state = 'held' AND reservations.expires_millis <= $1 GROUP BY line.product_id",
-        )
-        .bind((self.clock)())
-        .fetch_all(&mut *snapshot)
-        .await?;
-        snapshot.rollback().await?;
-        let overdue: BTreeMap<String, i64> = overdue.into_iter().collect();
+        let mut snapshot = self.database.snapshot().await?;
+        let free = stock::free(&mut snapshot, product_ids).await?;
+        let overdue = stock::overdue(&mut snapshot, (self.clock)()).await?;
+        drop(snapshot);
         let mut on_hand: BTreeMap<String, i64> =
             product_ids.iter().map(|id| (id.clone(), self.first_receipt(id))).collect();
-        for (product_id, pieces) in rows {
+        for (product_id, pieces) in free {
             let back = overdue.get(&product_id).copied().unwrap_or(0);
             on_hand.insert(product_id, pieces.saturating_add(back));
         }
         Ok(on_hand)
+    }
+
+    /// Whether stock that is looked at now is there: a planted bug.
+    async fn looks_enough(&self, lines: &BTreeMap<String, i64>) -> Result<bool, Error> {
+        let product_ids: Vec<String> = lines.keys().cloned().collect();
+        let on_hand = self.on_hand(&product_ids).await?;
+        tokio::time::sleep(planted::BETWEEN_CHECK_AND_INSERT).await;
+        Ok(lines.iter().all(|(product_id, quantity)| on_hand.get(product_id) >= Some(quantity)))
     }
 }
 
@@ -91,67 +119,61 @@ impl Inventory for InventoryApi {
 
     async fn reserve(&self, _call: &Call, request: ReserveRequest) -> Result<ReserveResponse, Error> {
         limits::key("order_id", &request.order_id, 1)?;
-        limits::fence(request.fence)?;
+        let fence = self.fence(request.fence)?;
         let ttl = limits::ttl(request.ttl_ms)?;
         let lines = limits::lines(&request.lines)?;
-        let mut transaction = self.database.write().await?;
-        // Read inside the lock: waiting for it must not eat into the time to live.
-        let now = (self.clock)();
-        reservations::expire_overdue(&mut transaction, now).await?;
+        let believed = self.settings.has(PlantedBug::CheckThenInsert) && self.looks_enough(&lines).await?;
+        let mut command = self.begin().await?;
+        if believed {
+            planted::believe(&mut command.transaction, &request.order_id, &lines).await?;
+        }
         let wanted = Wanted {
             order_id: &request.order_id,
             lines,
-            expires: now.saturating_add(ttl),
-            fence: request.fence,
+            expires: command.now.saturating_add(ttl),
+            fence,
             demo: self.settings.demo_stock,
         };
-        let reservation = reservations::reserve(&mut transaction, wanted, now).await;
-        let reservation = settle(transaction, reservation).await?;
+        let reservation = reservations::reserve(&mut command.transaction, wanted, command.now).await;
+        let reservation = self.end(command, reservation, Some("reserve.committed")).await?;
         Ok(ReserveResponse { reservation: message(reservation).into(), ..Default::default() })
     }
 
     async fn extend(&self, _call: &Call, request: ExtendRequest) -> Result<ExtendResponse, Error> {
         limits::key("order_id", &request.order_id, 1)?;
-        limits::fence(request.fence)?;
+        let fence = self.fence(request.fence)?;
         let ttl = limits::ttl(request.ttl_ms)?;
-        let mut transaction = self.database.write().await?;
-        let now = (self.clock)();
-        reservations::expire_overdue(&mut transaction, now).await?;
-        let expires = now.saturating_add(ttl);
-        let reservation = reservations::extend(&mut transaction, &request.order_id, expires, request.fence).await;
-        let reservation = settle(transaction, reservation).await?;
+        let mut command = self.begin().await?;
+        let expires = command.now.saturating_add(ttl);
+        let reservation = reservations::extend(&mut command.transaction, &request.order_id, expires, fence).await;
+        let reservation = self.end(command, reservation, None).await?;
         Ok(ExtendResponse { reservation: message(reservation).into(), ..Default::default() })
     }
 
     async fn commit(&self, _call: &Call, request: CommitRequest) -> Result<CommitResponse, Error> {
         limits::key("order_id", &request.order_id, 1)?;
-        limits::fence(request.fence)?;
-        let mut transaction = self.database.write().await?;
-        let now = (self.clock)();
-        reservations::expire_overdue(&mut transaction, now).await?;
-        let reservation = reservations::commit(&mut transaction, &request.order_id, request.fence, now).await;
-        let reservation = settle(transaction, reservation).await?;
+        let fence = self.fence(request.fence)?;
+        let mut command = self.begin().await?;
+        let reservation = reservations::commit(&mut command.transaction, &request.order_id, fence, command.now).await;
+        let reservation = self.end(command, reservation, Some("commit.committed")).await?;
         Ok(CommitResponse { reservation: message(reservation).into(), ..Default::default() })
     }
 
     async fn release(&self, _call: &Call, request: ReleaseRequest) -> Result<ReleaseResponse, Error> {
         limits::key("order_id", &request.order_id, 1)?;
-        limits::fence(request.fence)?;
-        let mut transaction = self.database.write().await?;
-        let now = (self.clock)();
-        reservations::expire_overdue(&mut transaction, now).await?;
-        let released = reservations::release(&mut transaction, &request.order_id, request.fence, now).await;
-        settle(transaction, released).await?;
+        let fence = self.fence(request.fence)?;
+        let mut command = self.begin().await?;
+        let released = reservations::release(&mut command.transaction, &request.order_id, fence, command.now).await;
+        self.end(command, released, Some("release.committed")).await?;
         Ok(ReleaseResponse::default())
     }
 
     async fn restock(&self, _call: &Call, request: RestockRequest) -> Result<RestockResponse, Error> {
         limits::key("order_id", &request.order_id, 1)?;
-        limits::fence(request.fence)?;
-        let mut transaction = self.database.write().await?;
-        let now = (self.clock)();
-        let reservation = reservations::restock(&mut transaction, &request.order_id, request.fence, now).await;
-        let reservation = settle(transaction, reservation).await?;
+        let fence = self.fence(request.fence)?;
+        let mut command = self.begin().await?;
+        let reservation = reservations::restock(&mut command.transaction, &request.order_id, fence, command.now).await;
+        let reservation = self.end(command, reservation, Some("restock.committed")).await?;
         Ok(RestockResponse { reservation: message(reservation).into(), ..Default::default() })
     }
 
@@ -159,9 +181,7 @@ impl Inventory for InventoryApi {
         limits::key("idempotency_key", &request.idempotency_key, 8)?;
         limits::product_id(&request.product_id)?;
         limits::delivery(request.quantity, &request.note)?;
-        let mut transaction = self.database.write().await?;
-        let now = (self.clock)();
-        reservations::expire_overdue(&mut transaction, now).await?;
+        let Command { mut transaction, now } = self.begin().await?;
         let on_hand = stock::receive(
             &mut transaction,
             &request.idempotency_key,
@@ -184,11 +204,11 @@ impl Inventory for InventoryApi {
             limits::product_id(&request.page_token)?;
         }
         let limit = limits::page(request.limit)?;
-        let mut snapshot = self.database.pool().begin().await?;
+        let mut snapshot = self.database.snapshot().await?;
         let now = (self.clock)();
         let totals = audit::totals(&mut snapshot, &request.product_id, now).await?;
         let live = audit::reservations_live(&mut snapshot, now).await?;
-        snapshot.rollback().await?;
+        drop(snapshot);
         let balanced = totals.iter().all(audit::Totals::balanced);
         let mut rest = totals.iter().filter(|totals| totals.product_id() > request.page_token.as_str());
         let products: Vec<_> = rest.by_ref().take(limit).map(audit::Totals::at_this_moment).collect();
@@ -202,18 +222,6 @@ impl Inventory for InventoryApi {
             ..Default::default()
         })
     }
-}
-
-/// Commits an answer, and also a refusal, which writes nothing but is read from what ran out and from the raised
-/// fence; anything else that failed may have stopped half way and is rolled back.
-async fn settle<T>(transaction: WriteTransaction, answer: Result<T, Error>) -> Result<T, Error> {
-    let refused = answer
-        .as_ref()
-        .is_err_and(|error| matches!(error.code, Code::FailedPrecondition | Code::AlreadyExists | Code::NotFound));
-    if answer.is_ok() || refused {
-        transaction.commit().await?;
-    }
-    answer
 }
 
 fn line(product_id: &str, pieces: i64) -> StockLine {

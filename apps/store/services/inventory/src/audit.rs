@@ -1,8 +1,7 @@
 //! The audit: each product's totals, read at one moment from three independent sources (the counters, the ledger, the
 //! reservations' lines), and whether they agree. It only reads.
 
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 use store_contracts::store::inventory::v1::StockAudit;
 
 /// One product's totals as stored.
@@ -71,8 +70,8 @@ impl Totals {
 }
 
 /// Every product's totals, or one's, by product id.
-pub async fn totals(connection: &mut SqliteConnection, product_id: &str, now: i64) -> Result<Vec<Totals>, Error> {
-    let rows: Vec<Row> = sqlx::query_as(
+pub async fn totals(connection: &mut Connection, product_id: &str, now: i64) -> Result<Vec<Totals>, Error> {
+    let rows = query(
         "SELECT stock.product_id, stock.on_hand, stock.reserved,
                 COALESCE(ledger.received, 0) AS received, COALESCE(ledger.restocked, 0) AS restocked,
                 COALESCE(ledger.confirmed, 0) AS confirmed, COALESCE(ledger.taken, 0) AS taken,
@@ -98,17 +97,16 @@ pub async fn totals(connection: &mut SqliteConnection, product_id: &str, now: i6
     )
     .bind(product_id)
     .bind(now)
-    .fetch_all(connection)
+    .fetch_all::<Row>(connection)
     .await?;
     Ok(rows.into_iter().map(Totals::from).collect())
 }
 
 /// How many reservations are live.
-pub async fn reservations_live(connection: &mut SqliteConnection, now: i64) -> Result<i64, Error> {
-    let (live,): (i64,) =
-        sqlx::query_as("SELECT COUNT(*) FROM reservations WHERE state = 'held' AND expires_millis > $1")
-            .bind(now)
-            .fetch_one(connection)
-            .await?;
+pub async fn reservations_live(connection: &mut Connection, now: i64) -> Result<i64, Error> {
+    let (live,): (i64,) = query("SELECT COUNT(*) FROM reservations WHERE state = 'held' AND expires_millis > $1")
+        .bind(now)
+        .fetch_one(connection)
+        .await?;
     Ok(live)
 }

@@ -96,6 +96,9 @@ pub fn delivery(quantity: i32, note: &str) -> Result<(), Error> {
     if note.chars().count() > NOTE_LENGTH {
         return Err(Error::invalid_argument(format!("`note` must be at most {NOTE_LENGTH} characters.")));
     }
+    if note.chars().any(char::is_control) {
+        return Err(Error::invalid_argument("`note` must not contain line breaks or control characters."));
+    }
     Ok(())
 }
 

@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 use store_contracts::store::inventory::v1::{Shortage, Shortages};
 
+use crate::fences;
 use crate::stock::{self, Movement};
 
 /// Where a reservation stands.
@@ -50,8 +50,11 @@ pub struct Reservation {
 }
 
 /// Puts every reservation whose time is over back on the shelf. Answers how many.
-pub async fn expire_overdue(connection: &mut SqliteConnection, now: i64) -> Result<u64, Error> {
-    sqlx::query(
+pub async fn expire_overdue(connection: &mut Connection, now: i64) -> Result<u64, Error> {
+    if !any_overdue(&mut *connection, now).await? {
+        return Ok(0);
+    }
+    query(
         "INSERT INTO movements (product_id, kind, quantity, order_id, at_millis)
          SELECT line.product_id, 'expire', line.quantity, line.order_id, $1
          FROM reservations JOIN reservation_lines AS line ON line.order_id = reservations.order_id
@@ -60,7 +63,7 @@ pub async fn expire_overdue(connection: &mut SqliteConnection, now: i64) -> Resu
     .bind(now)
     .execute(&mut *connection)
     .await?;
-    sqlx::query(
+    query(
         "UPDATE stock SET on_hand = on_hand + due.pieces, reserved = reserved - due.pieces
          FROM (SELECT line.product_id AS product_id, CAST(SUM(line.quantity) AS BIGINT) AS pieces
                FROM reservations JOIN reservation_lines AS line ON line.order_id = reservations.order_id
@@ -71,40 +74,52 @@ pub async fn expire_overdue(connection: &mut SqliteConnection, now: i64) -> Resu
     .bind(now)
     .execute(&mut *connection)
     .await?;
-    let expired =
-        sqlx::query("UPDATE reservations SET state = 'expired' WHERE state = 'held' AND expires_millis <= $1")
-            .bind(now)
-            .execute(connection)
-            .await?;
-    Ok(expired.rows_affected())
+    query("UPDATE reservations SET state = 'expired' WHERE state = 'held' AND expires_millis <= $1")
+        .bind(now)
+        .execute(connection)
+        .await
 }
 
-/// The reservation of an order, and its fence checked and raised: a command with a lower one than was seen before
-/// comes from somebody who lost the order to another and is refused. A fence of 0 is none.
-async fn load(connection: &mut SqliteConnection, order_id: &str, fence: i64) -> Result<Option<Reservation>, Error> {
+/// Whether the time of any reservation is over.
+pub async fn any_overdue(connection: &mut Connection, now: i64) -> Result<bool, Error> {
+    let due: Option<(i32,)> = query("SELECT 1 FROM reservations WHERE state = 'held' AND expires_millis <= $1 LIMIT 1")
+        .bind(now)
+        .fetch_optional(connection)
+        .await?;
+    Ok(due.is_some())
+}
+
+/// The reservation of an order. The fence of the command is checked, and remembered with the reservation.
+async fn load(connection: &mut Connection, order_id: &str, fence: i64) -> Result<Option<Reservation>, Error> {
+    fences::check(&mut *connection, order_id, fence).await?;
     let row: Option<(String, i64, i64)> =
-        sqlx::query_as("SELECT state, expires_millis, fence FROM reservations WHERE order_id = $1")
+        query("SELECT state, expires_millis, fence FROM reservations WHERE order_id = $1")
             .bind(order_id)
             .fetch_optional(&mut *connection)
             .await?;
     let Some((state, expires, seen)) = row else { return Ok(None) };
-    if fence != 0 && fence < seen {
-        return Err(Error::aborted(format!("The order `{order_id}` is worked on by somebody newer (fence {seen}).")));
-    }
     if fence > seen {
-        sqlx::query("UPDATE reservations SET fence = $2 WHERE order_id = $1")
+        query("UPDATE reservations SET fence = $2 WHERE order_id = $1")
             .bind(order_id)
             .bind(fence)
             .execute(&mut *connection)
             .await?;
     }
-    let lines: Vec<(String, i64)> =
-        sqlx::query_as("SELECT product_id, quantity FROM reservation_lines WHERE order_id = $1")
-            .bind(order_id)
-            .fetch_all(connection)
-            .await?;
+    let lines: Vec<(String, i64)> = query("SELECT product_id, quantity FROM reservation_lines WHERE order_id = $1")
+        .bind(order_id)
+        .fetch_all(connection)
+        .await?;
     let state = State::from_name(&state)?;
     Ok(Some(Reservation { order_id: order_id.to_owned(), state, expires, lines: lines.into_iter().collect() }))
+}
+
+/// As [`load`], for a command that needs one.
+async fn load_known(connection: &mut Connection, order_id: &str, fence: i64) -> Result<Reservation, Error> {
+    if let Some(reservation) = load(&mut *connection, order_id, fence).await? {
+        return Ok(reservation);
+    }
+    fences::remember(connection, order_id, fence).await?;
+    Err(Error::not_found(format!("The order `{order_id}` has no reservation.")))
 }
 
 /// What a reservation is made of.
@@ -117,7 +132,7 @@ pub struct Wanted<'a> {
 }
 
 /// Holds all lines or none.
-pub async fn reserve(connection: &mut SqliteConnection, wanted: Wanted<'_>, now: i64) -> Result<Reservation, Error> {
+pub async fn reserve(connection: &mut Connection, wanted: Wanted<'_>, now: i64) -> Result<Reservation, Error> {
     let order_id = wanted.order_id;
     if let Some(earlier) = load(&mut *connection, order_id, wanted.fence).await? {
         return match earlier.state {
@@ -137,6 +152,7 @@ pub async fn reserve(connection: &mut SqliteConnection, wanted: Wanted<'_>, now:
         }
     }
     if !shortages.is_empty() {
+        fences::remember(connection, order_id, wanted.fence).await?;
         let names: Vec<&str> = shortages.iter().map(|shortage| shortage.product_id.as_str()).collect();
         let sentence = format!("There are too few pieces of `{}`.", names.join("`, `"));
         return Err(Error::failed_precondition(sentence)
@@ -145,10 +161,10 @@ pub async fn reserve(connection: &mut SqliteConnection, wanted: Wanted<'_>, now:
     insert(&mut *connection, order_id, State::Held, wanted.expires, wanted.fence, now).await?;
     for (product_id, quantity) in &wanted.lines {
         stock::shift(&mut *connection, product_id, -quantity, *quantity).await?;
-        sqlx::query("INSERT INTO reservation_lines (order_id, product_id, quantity) VALUES ($1, $2, $3)")
+        query("INSERT INTO reservation_lines (order_id, product_id, quantity) VALUES ($1, $2, $3)")
             .bind(order_id)
             .bind(product_id)
-            .bind(quantity)
+            .bind(*quantity)
             .execute(&mut *connection)
             .await?;
         stock::record(&mut *connection, of_order("reserve", order_id, product_id, *quantity), now).await?;
@@ -158,17 +174,17 @@ pub async fn reserve(connection: &mut SqliteConnection, wanted: Wanted<'_>, now:
 
 /// Moves the end of a live reservation, never to an earlier moment.
 pub async fn extend(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     order_id: &str,
     expires: i64,
     fence: i64,
 ) -> Result<Reservation, Error> {
-    let mut reservation = load(&mut *connection, order_id, fence).await?.ok_or_else(|| unknown(order_id))?;
+    let mut reservation = load_known(&mut *connection, order_id, fence).await?;
     if reservation.state != State::Held {
         return Err(over(order_id, "is over"));
     }
     reservation.expires = reservation.expires.max(expires);
-    sqlx::query("UPDATE reservations SET expires_millis = $2 WHERE order_id = $1")
+    query("UPDATE reservations SET expires_millis = $2 WHERE order_id = $1")
         .bind(order_id)
         .bind(reservation.expires)
         .execute(connection)
@@ -177,13 +193,8 @@ pub async fn extend(
 }
 
 /// Turns a live reservation into sold goods.
-pub async fn commit(
-    connection: &mut SqliteConnection,
-    order_id: &str,
-    fence: i64,
-    now: i64,
-) -> Result<Reservation, Error> {
-    let reservation = load(&mut *connection, order_id, fence).await?.ok_or_else(|| unknown(order_id))?;
+pub async fn commit(connection: &mut Connection, order_id: &str, fence: i64, now: i64) -> Result<Reservation, Error> {
+    let reservation = load_known(&mut *connection, order_id, fence).await?;
     match reservation.state {
         State::Held => finish(connection, reservation, State::Committed, "commit", (0, -1), now).await,
         State::Committed | State::Restocked => Ok(reservation),
@@ -193,7 +204,7 @@ pub async fn commit(
 }
 
 /// Gives a live reservation back; for an order never seen, makes sure that it can never be reserved.
-pub async fn release(connection: &mut SqliteConnection, order_id: &str, fence: i64, now: i64) -> Result<(), Error> {
+pub async fn release(connection: &mut Connection, order_id: &str, fence: i64, now: i64) -> Result<(), Error> {
     let Some(reservation) = load(&mut *connection, order_id, fence).await? else {
         return insert(connection, order_id, State::Released, now, fence, now).await;
     };
@@ -210,13 +221,8 @@ pub async fn release(connection: &mut SqliteConnection, order_id: &str, fence: i
 }
 
 /// Takes a committed order's goods back onto the shelf.
-pub async fn restock(
-    connection: &mut SqliteConnection,
-    order_id: &str,
-    fence: i64,
-    now: i64,
-) -> Result<Reservation, Error> {
-    let reservation = load(&mut *connection, order_id, fence).await?.ok_or_else(|| unknown(order_id))?;
+pub async fn restock(connection: &mut Connection, order_id: &str, fence: i64, now: i64) -> Result<Reservation, Error> {
+    let reservation = load_known(&mut *connection, order_id, fence).await?;
     match reservation.state {
         State::Committed => finish(connection, reservation, State::Restocked, "restock", (1, 0), now).await,
         State::Restocked => Ok(reservation),
@@ -228,7 +234,7 @@ pub async fn restock(
 
 /// Ends a reservation: `(shelf, reserved)` say in which direction each line's pieces go.
 async fn finish(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     mut reservation: Reservation,
     state: State,
     kind: &'static str,
@@ -239,7 +245,7 @@ async fn finish(
         stock::shift(&mut *connection, product_id, shelf * quantity, reserved * quantity).await?;
         stock::record(&mut *connection, of_order(kind, &reservation.order_id, product_id, *quantity), now).await?;
     }
-    sqlx::query("UPDATE reservations SET state = $2 WHERE order_id = $1")
+    query("UPDATE reservations SET state = $2 WHERE order_id = $1")
         .bind(&reservation.order_id)
         .bind(state.name())
         .execute(connection)
@@ -249,23 +255,21 @@ async fn finish(
 }
 
 async fn insert(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     order_id: &str,
     state: State,
     expires: i64,
     fence: i64,
     now: i64,
 ) -> Result<(), Error> {
-    sqlx::query(
-        "INSERT INTO reservations (order_id, state, expires_millis, fence, at_millis) VALUES ($1, $2, $3, $4, $5)",
-    )
-    .bind(order_id)
-    .bind(state.name())
-    .bind(expires)
-    .bind(fence)
-    .bind(now)
-    .execute(connection)
-    .await?;
+    query("INSERT INTO reservations (order_id, state, expires_millis, fence, at_millis) VALUES ($1, $2, $3, $4, $5)")
+        .bind(order_id)
+        .bind(state.name())
+        .bind(expires)
+        .bind(fence)
+        .bind(now)
+        .execute(connection)
+        .await?;
     Ok(())
 }
 
@@ -280,10 +284,6 @@ fn shortage(product_id: &str, wanted: i64, available: i64) -> Shortage {
         available: i32::try_from(available).unwrap_or(i32::MAX),
         ..Default::default()
     }
-}
-
-fn unknown(order_id: &str) -> Error {
-    Error::not_found(format!("The order `{order_id}` has no reservation."))
 }
 
 fn over(order_id: &str, why: &str) -> Error {

@@ -4,16 +4,19 @@
 
 mod bench;
 
-use bench::Bench;
+use bench::{Bench, reserve_request};
+use rstest::rstest;
 use shoal_sdk::{Call, Code};
 use store_contracts::store::inventory::v1::{
     AuditRequest, CommitRequest, ExtendRequest, Inventory, ReceiveRequest, ReleaseRequest, ReservationState,
-    RestockRequest, Shortages,
+    ReserveRequest, RestockRequest, Shortages,
 };
+use test_databases::Kind;
 
+#[rstest]
 #[tokio::test]
-async fn all_lines_or_none_and_the_refusal_names_what_is_missing() {
-    let bench = Bench::new(false).await;
+async fn all_lines_or_none_and_the_refusal_names_what_is_missing(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 5).await;
     bench.receive("cup", 1).await;
     let error = bench.reserve("order-1", &[("mug", 2), ("cup", 3)]).await.unwrap_err();
@@ -26,9 +29,12 @@ async fn all_lines_or_none_and_the_refusal_names_what_is_missing() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_repeated_reserve_answers_the_same_and_another_body_is_refused() {
-    let bench = Bench::new(false).await;
+async fn a_repeated_reserve_answers_the_same_and_another_body_is_refused(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 5).await;
     let first = bench.reserve("order-1", &[("mug", 2)]).await.unwrap();
     bench.pass(10);
@@ -39,9 +45,10 @@ async fn a_repeated_reserve_answers_the_same_and_another_body_is_refused() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_reservation_lasts_its_time_and_not_a_moment_longer() {
-    let bench = Bench::new(false).await;
+async fn a_reservation_lasts_its_time_and_not_a_moment_longer(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 1).await;
     bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
     bench.pass(59_999);
@@ -58,9 +65,10 @@ async fn a_reservation_lasts_its_time_and_not_a_moment_longer() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_sweep_puts_back_what_ran_out() {
-    let bench = Bench::new(false).await;
+async fn the_sweep_puts_back_what_ran_out(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 3).await;
     for order in ["order-1", "order-2"] {
         bench.reserve(order, &[("mug", 1)]).await.unwrap();
@@ -72,9 +80,10 @@ async fn the_sweep_puts_back_what_ran_out() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn extending_moves_the_end_and_never_back() {
-    let bench = Bench::new(false).await;
+async fn extending_moves_the_end_and_never_back(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 1).await;
     let first = bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
     let extend = |ttl_ms| ExtendRequest { order_id: "order-1".to_owned(), ttl_ms, ..Default::default() };
@@ -88,9 +97,10 @@ async fn extending_moves_the_end_and_never_back() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn commit_release_and_restock_repeat_without_effect() {
-    let bench = Bench::new(false).await;
+async fn commit_release_and_restock_repeat_without_effect(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 4).await;
     bench.reserve("sold", &[("mug", 2)]).await.unwrap();
     bench.reserve("dropped", &[("mug", 1)]).await.unwrap();
@@ -114,9 +124,10 @@ async fn commit_release_and_restock_repeat_without_effect() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_release_that_overtakes_its_reserve_wins() {
-    let bench = Bench::new(false).await;
+async fn a_release_that_overtakes_its_reserve_wins(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 1).await;
     bench.release("order-1").await.unwrap();
     assert_eq!(bench.reserve("order-1", &[("mug", 1)]).await.unwrap_err().code, Code::FailedPrecondition);
@@ -124,9 +135,10 @@ async fn a_release_that_overtakes_its_reserve_wins() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_lower_fence_is_refused() {
-    let bench = Bench::new(false).await;
+async fn a_lower_fence_is_refused(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     bench.receive("mug", 1).await;
     bench.reserve("order-1", &[("mug", 1)]).await.unwrap();
     let commit = |fence| CommitRequest { order_id: "order-1".to_owned(), fence, ..Default::default() };
@@ -141,9 +153,43 @@ async fn a_lower_fence_is_refused() {
     bench.api.commit(&Call::new(), commit(0)).await.unwrap();
 }
 
+/// Somebody newer commanded the order first: a reservation that was still on its way comes too late.
+#[rstest]
 #[tokio::test]
-async fn a_delivery_counts_once_per_key() {
-    let bench = Bench::new(false).await;
+async fn a_lower_fence_is_refused_for_an_order_without_a_reservation(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    let bench = Bench::new(false, kind).await;
+    bench.receive("mug", 1).await;
+    let call = Call::new();
+    let order_id = |order: &str| order.to_owned();
+    let code = |error: shoal_sdk::Error| error.code;
+    let reserve = async |order: &str, quantity, fence| {
+        let request = ReserveRequest { fence, ..reserve_request(order, &[("mug", quantity)], 60_000) };
+        bench.api.reserve(&call, request).await.map(drop).map_err(code)
+    };
+    let commit = CommitRequest { order_id: order_id("unknown"), fence: 4, ..Default::default() };
+    assert_eq!(bench.api.commit(&call, commit).await.map_err(code), Err(Code::NotFound));
+    let release = ReleaseRequest { order_id: order_id("released"), fence: 4, ..Default::default() };
+    bench.api.release(&call, release).await.unwrap();
+    assert_eq!(reserve("short", 2, 4).await, Err(Code::FailedPrecondition));
+    for order in ["unknown", "released", "short"] {
+        assert_eq!(reserve(order, 1, 3).await, Err(Code::Aborted), "{order}");
+    }
+    assert_eq!(reserve("released", 1, 4).await, Err(Code::FailedPrecondition));
+    assert_eq!(reserve("short", 1, 5).await, Ok(()));
+    assert_eq!(reserve("short", 1, 4).await, Err(Code::Aborted));
+    let restock = RestockRequest { order_id: order_id("short"), fence: 4, ..Default::default() };
+    assert_eq!(bench.api.restock(&call, restock).await.map_err(code), Err(Code::Aborted));
+    let extend = ExtendRequest { order_id: order_id("short"), ttl_ms: 1_000, fence: 4, ..Default::default() };
+    assert_eq!(bench.api.extend(&call, extend).await.map_err(code), Err(Code::Aborted));
+    bench.check().await;
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_delivery_counts_once_per_key(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     let receive = |product: &str, quantity| ReceiveRequest {
         idempotency_key: "delivery-1".to_owned(),
         product_id: product.to_owned(),
@@ -160,9 +206,10 @@ async fn a_delivery_counts_once_per_key() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn demo_stock_is_the_same_before_and_after_it_is_written() {
-    let bench = Bench::new(true).await;
+async fn demo_stock_is_the_same_before_and_after_it_is_written(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(true, kind).await;
     let expected = i32::try_from(inventory::first_receipt("blue-mug")).unwrap();
     assert_eq!(bench.available(&["blue-mug"]).await, [expected]);
     bench.reserve("order-1", &[("blue-mug", 2)]).await.unwrap();
@@ -173,9 +220,23 @@ async fn demo_stock_is_the_same_before_and_after_it_is_written() {
     bench.check().await;
 }
 
+#[rstest]
 #[tokio::test]
-async fn the_audit_comes_in_pages() {
-    let bench = Bench::new(false).await;
+async fn as_many_products_as_may_be_are_read_at_once(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
+    let names: Vec<String> = (0..100).map(|number| format!("product-{number}")).collect();
+    for (number, name) in names.iter().enumerate().step_by(9) {
+        bench.receive(name, i32::try_from(number).unwrap() + 1).await;
+    }
+    let products: Vec<&str> = names.iter().map(String::as_str).collect();
+    let expected: Vec<i32> = (0..100).map(|number| if number % 9 == 0 { number + 1 } else { 0 }).collect();
+    assert_eq!(bench.available(&products).await, expected);
+}
+
+#[rstest]
+#[tokio::test]
+async fn the_audit_comes_in_pages(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(false, kind).await;
     for product in ["a", "b", "c"] {
         bench.receive(product, 1).await;
     }
@@ -186,9 +247,10 @@ async fn the_audit_comes_in_pages() {
     assert_eq!((second.products.len(), second.next_page_token.as_str()), (1, ""));
 }
 
+#[rstest]
 #[tokio::test]
-async fn bad_input_is_refused_with_a_sentence() {
-    let bench = Bench::new(true).await;
+async fn bad_input_is_refused_with_a_sentence(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(true, kind).await;
     let long = "x".repeat(65);
     let mut many: Vec<(String, i32)> = (0..51).map(|number| (format!("p{number}"), 1)).collect();
     let as_lines = |lines: &[(String, i32)]| -> Vec<(String, i32)> { lines.to_vec() };
@@ -217,11 +279,13 @@ async fn bad_input_is_refused_with_a_sentence() {
     for ttl in [i64::MIN, 0, 999, 3_600_001, i64::MAX] {
         assert_invalid(bench.reserve_for("order-1", &[("mug", 1)], ttl).await);
     }
-    for quantity in [i32::MIN, 0, 100_001] {
+    let long = "x".repeat(201);
+    for (quantity, note) in [(i32::MIN, ""), (0, ""), (100_001, ""), (1, "a\0b"), (1, long.as_str())] {
         let request = ReceiveRequest {
             idempotency_key: "delivery-1".to_owned(),
             product_id: "mug".to_owned(),
             quantity,
+            note: note.to_owned(),
             ..Default::default()
         };
         assert_invalid(bench.api.receive(&Call::new(), request).await);
@@ -251,5 +315,7 @@ async fn the_service_starts_with_its_settings_and_refuses_others() {
     for settings in [&[][..], &[("demo-stock", true)], &[("demo-stock", false)]] {
         assert!(inventory::service(environment(settings)).await.is_ok(), "{settings:?}");
     }
-    assert!(inventory::service(environment(&[("demo-stok", true)])).await.is_err());
+    for name in ["demo-stok", if cfg!(feature = "planted-bugs") { "planted" } else { "planted-bug" }] {
+        assert!(inventory::service(environment(&[(name, true)])).await.is_err(), "{name}");
+    }
 }

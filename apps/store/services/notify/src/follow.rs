@@ -2,7 +2,7 @@
 //! Each source is followed by a task of its own, so that one which is gone does not hold up the other.
 
 use crate::letters::{Letter, about_order, about_shipment};
-use crate::{calls, mails, now_ms};
+use crate::{Settings, calls, mails, now_ms, planted};
 use shoal_sdk::{Call, Database, Error, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
@@ -54,11 +54,11 @@ impl Source {
 }
 
 /// Takes a source's events until the shutdown is requested.
-pub async fn follow(database: Database, source: Source, shutdown: Shutdown) {
+pub async fn follow(database: Database, source: Source, settings: Settings, shutdown: Shutdown) {
     let mut pause = PAUSE_SHORTEST;
     let mut failing = false;
     while !shutdown.is_requested() {
-        pause = match take_batch(&database, &source).await {
+        pause = match take_batch(&database, &source, &settings).await {
             Ok(count) => {
                 if failing {
                     tracing::info!(source = source.name(), "events can be taken again");
@@ -83,22 +83,27 @@ pub async fn follow(database: Database, source: Source, shutdown: Shutdown) {
 }
 
 /// Takes events until there are no more; how many it took.
-pub async fn take_batch(database: &Database, source: &Source) -> Result<usize, Error> {
+pub async fn take_batch(database: &Database, source: &Source, settings: &Settings) -> Result<usize, Error> {
     let mut taken = 0;
     loop {
         let after = {
-            let mut connection = database.pool().acquire().await?;
+            let mut connection = database.read().await?;
             mails::place(&mut connection, source.name()).await?
         };
         let events = source.ask(after).await?;
         let Some(last) = events.iter().map(|(sequence, _)| *sequence).max() else { return Ok(taken) };
-        let mut transaction = database.write().await?;
-        for letter in events.iter().filter_map(|(_, letter)| letter.as_ref()) {
-            mails::write(&mut transaction, letter, now_ms()).await?;
-        }
-        mails::move_place(&mut transaction, source.name(), last).await?;
-        transaction.commit().await?;
         taken += events.len();
+        let letters = events.into_iter().filter_map(|(_, letter)| letter);
+        if let Some(bug) = settings.planted() {
+            planted::take(database, source.name(), letters, last, bug).await?;
+        } else {
+            let mut transaction = database.write().await?;
+            for letter in letters {
+                mails::write(&mut transaction, &letter, now_ms()).await?;
+            }
+            mails::move_place(&mut transaction, source.name(), last).await?;
+            transaction.commit().await?;
+        }
         // A source that answers what was asked for moves the place on; anything else would go round for ever.
         if last <= after {
             return Ok(taken);

@@ -3,6 +3,7 @@
 mod follow;
 mod letters;
 mod mails;
+mod planted;
 #[cfg(test)]
 mod tests;
 
@@ -12,7 +13,8 @@ pub mod calls {
 }
 
 use follow::{Source, follow};
-use shoal_sdk::{Call, Database, Environment, Error, Service, StartError};
+pub use planted::PlantedBug;
+use shoal_sdk::{Call, Database, Environment, Error, Migrations, Service, StartError};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_contracts::store::notify::v1::{ListRequest, ListResponse, Notify, NotifyServer};
@@ -20,19 +22,36 @@ use store_contracts::store::notify::v1::{ListRequest, ListResponse, Notify, Noti
 /// Mails in one answer, at most.
 const MAILS_MAX: i32 = 100;
 
+/// The schema of the mail log's database.
+#[must_use]
+pub fn migrations() -> Migrations {
+    shoal_sdk::migrations!()
+}
+
+/// What the manifest may set under `[services.notify.settings]`: nothing, in a normal build.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Settings {
+    /// `planted-bug = "place-before-effect"` or `"no-inbox"`: see [`PlantedBug`].
+    #[cfg_attr(not(feature = "planted-bugs"), serde(skip))]
+    pub planted_bug: Option<PlantedBug>,
+}
+
 /// The service, ready to run.
 ///
 /// # Errors
-/// When its database cannot be opened, or the manifest does not let it call orders and shipping.
+/// When its settings cannot be read, its database cannot be opened, or the manifest does not let it call orders and shipping.
 pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let orders = Source::Orders(calls::orders(&environment)?);
     let shipping = Source::Shipping(calls::shipping(&environment)?);
-    let log = MailLog::open(&environment).await?;
-    let (database, same_database) = (log.database.clone(), log.database.clone());
+    let settings: Settings = environment.settings()?;
+    let database = environment.database(migrations()).await?;
+    let log = MailLog::new(database.clone());
+    let (same_database, same_settings) = (database.clone(), settings.clone());
     Ok(Service::new()
         .rpc(NotifyServer::new(Arc::new(log)))
-        .background("orders' events", |shutdown| follow(database, orders, shutdown))
-        .background("shipping's events", |shutdown| follow(same_database, shipping, shutdown)))
+        .background("orders' events", |shutdown| follow(database, orders, settings, shutdown))
+        .background("shipping's events", |shutdown| follow(same_database, shipping, same_settings, shutdown)))
 }
 
 /// All mails.
@@ -41,12 +60,10 @@ pub struct MailLog {
 }
 
 impl MailLog {
-    /// Opens the service's database.
-    ///
-    /// # Errors
-    /// When it cannot be opened or migrated.
-    pub async fn open(environment: &Environment) -> Result<Self, StartError> {
-        Ok(Self { database: environment.database(sqlx::migrate!()).await? })
+    /// The mail log in `database`, which other replicas may share.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
     }
 }
 
@@ -60,13 +77,16 @@ impl Notify for MailLog {
         if request.recipient.len() > 254 {
             return Err(Error::invalid_argument("`recipient` must be at most 254 characters long"));
         }
+        if request.recipient.chars().any(char::is_control) {
+            return Err(Error::invalid_argument("`recipient` must not contain line breaks or control characters"));
+        }
         let before = match request.page_token.as_str() {
             "" => i64::MAX,
             token => token.parse().ok().filter(|before| *before > 0).ok_or_else(|| {
                 Error::invalid_argument("`page_token` must be empty or a `next_page_token` of an earlier answer")
             })?,
         };
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let recipient = request.recipient.trim().to_lowercase();
         let (mails, next) = mails::list(&mut connection, &recipient, before, i64::from(limit)).await?;
         let next_page_token = next.map(|next| next.to_string()).unwrap_or_default();

@@ -1,22 +1,21 @@
 //! Mails and places in the database. Never: asks another service.
 
 use crate::letters::Letter;
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 use store_contracts::store::notify::v1::Mail;
 
 /// The sequence of a source's last event that was dealt with; 0 at first.
-pub async fn place(connection: &mut SqliteConnection, source: &str) -> Result<i64, Error> {
+pub async fn place(connection: &mut Connection, source: &str) -> Result<i64, Error> {
     let found: Option<(i64,)> =
-        sqlx::query_as("SELECT sequence FROM places WHERE source = $1").bind(source).fetch_optional(connection).await?;
+        query("SELECT sequence FROM places WHERE source = $1").bind(source).fetch_optional(connection).await?;
     Ok(found.map_or(0, |place| place.0))
 }
 
 /// Moves a source's place on; never back.
-pub async fn move_place(connection: &mut SqliteConnection, source: &str, sequence: i64) -> Result<(), Error> {
-    sqlx::query(
+pub async fn move_place(connection: &mut Connection, source: &str, sequence: i64) -> Result<(), Error> {
+    query(
         "INSERT INTO places (source, sequence) VALUES ($1, $2)
-         ON CONFLICT (source) DO UPDATE SET sequence = MAX(sequence, excluded.sequence)",
+         ON CONFLICT (source) DO UPDATE SET sequence = excluded.sequence WHERE places.sequence < excluded.sequence",
     )
     .bind(source)
     .bind(sequence)
@@ -25,9 +24,9 @@ pub async fn move_place(connection: &mut SqliteConnection, source: &str, sequenc
     Ok(())
 }
 
-/// Writes a mail, unless its event has one.
-pub async fn write(connection: &mut SqliteConnection, letter: &Letter, now_ms: i64) -> Result<(), Error> {
-    sqlx::query(
+/// Writes a mail, unless its event has one: mails are kept, so they are their own inbox.
+pub async fn write(connection: &mut Connection, letter: &Letter, now_ms: i64) -> Result<(), Error> {
+    query(
         "INSERT INTO mails (mail_id, event_id, recipient, subject, body, order_id, sent_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (event_id) DO NOTHING",
     )
@@ -56,7 +55,7 @@ struct Row {
 
 /// Mails before a sequence, newest first; and the sequence to go on from, when there are more.
 pub async fn list(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     recipient: &str,
     before: i64,
     limit: i64,
@@ -70,7 +69,7 @@ pub async fn list(
     };
     // One more than asked for tells whether there is a next page.
     let mut rows: Vec<Row> =
-        sqlx::query_as(statement).bind(recipient).bind(before).bind(limit + 1).fetch_all(connection).await?;
+        query(statement).bind(recipient).bind(before).bind(limit + 1).fetch_all(connection).await?;
     let shown = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = rows.len() > shown;
     rows.truncate(shown);

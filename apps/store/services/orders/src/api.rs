@@ -1,39 +1,52 @@
 //! The orders' API: checks a request, runs it in one transaction, and answers in messages.
 
-use shoal_sdk::{Call, Database, Error};
+use shoal_sdk::{Call, Database, Error, Faults, query};
 use store_contracts::store::orders::v1::{
     AuditRequest, AuditResponse, CancelRequest, CancelResponse, ConfirmRequest, ConfirmResponse, EventsRequest,
     EventsResponse, GetRequest, GetResponse, ListRequest, ListResponse, OpenRequest, OpenResponse, Order, Orders,
 };
 use store_contracts::store::types::v1::Money;
 
+use crate::planted::PlantedBug;
 use crate::records::{self, Record, State};
-use crate::{Clock, limits};
+use crate::{Clock, Settings, fences, limits};
 
 /// Orders over one database, which other replicas may share.
 pub struct OrdersApi {
     database: Database,
+    settings: Settings,
     clock: Clock,
+    faults: Faults,
 }
 
 impl OrdersApi {
     /// Orders over `database`.
     #[must_use]
-    pub fn new(database: Database, clock: Clock) -> OrdersApi {
-        OrdersApi { database, clock }
+    pub fn new(database: Database, settings: Settings, clock: Clock, faults: Faults) -> OrdersApi {
+        OrdersApi { database, settings, clock, faults }
+    }
+
+    fn fence(&self, fence: i64) -> Result<i64, Error> {
+        limits::fence(fence)?;
+        Ok(if self.settings.has(PlantedBug::NoFence) { 0 } else { fence })
     }
 
     /// Confirms or cancels an order; repeating it answers the order as it is.
     async fn decide(&self, order_id: &str, fence: i64, state: State, reason: &str) -> Result<Order, Error> {
         limits::order_id(order_id)?;
-        limits::fence(fence)?;
+        let fence = self.fence(fence)?;
         let mut transaction = self.database.write().await?;
-        records::check_fence(&mut transaction, order_id, fence).await?;
-        let mut record = records::find(&mut transaction, order_id).await?.ok_or_else(|| unknown(order_id))?;
+        fences::check(&mut transaction, order_id, fence).await?;
+        let Some(mut record) = records::find(&mut transaction, order_id).await? else {
+            fences::remember(&mut transaction, order_id, fence).await?;
+            transaction.commit().await?;
+            return Err(unknown(order_id));
+        };
         if record.state == State::Pending {
             records::decide(&mut transaction, &mut record, state, reason, (self.clock)()).await?;
         }
         transaction.commit().await?;
+        self.faults.crash_point(if state == State::Confirmed { "confirm.committed" } else { "cancel.committed" });
         if record.state != state {
             return Err(Error::failed_precondition(format!(
                 "The order `{order_id}` is already {}.",
@@ -49,20 +62,21 @@ impl Orders for OrdersApi {
     async fn open(&self, _call: &Call, mut request: OpenRequest) -> Result<OpenResponse, Error> {
         limits::order(&request)?;
         // The fence says who asks, not what for: the same order under another fence is the same order.
-        let fence = std::mem::take(&mut request.fence);
-        let mut transaction = self.database.write().await?;
-        records::check_fence(&mut transaction, &request.order_id, fence).await?;
-        let record = match records::find(&mut transaction, &request.order_id).await? {
-            Some(earlier) if earlier.body == request => earlier,
-            Some(_) => {
-                return Err(Error::already_exists(format!(
-                    "The order `{}` exists with another body.",
-                    request.order_id
-                )));
-            }
-            None => records::insert(&mut transaction, request, fence, (self.clock)()).await?,
+        let fence = self.fence(std::mem::take(&mut request.fence))?;
+        let order_id = request.order_id.clone();
+        // No event comes of it, so other orders may be opened beside it.
+        let mut transaction = self.database.write_for(&order_id).await?;
+        fences::check(&mut transaction, &order_id, fence).await?;
+        let record = match records::find(&mut transaction, &order_id).await? {
+            Some(earlier) if earlier.body == request => Some(earlier),
+            Some(_) => None,
+            None => Some(records::insert(&mut transaction, request, fence, (self.clock)()).await?),
         };
         transaction.commit().await?;
+        self.faults.crash_point("open.committed");
+        let Some(record) = record else {
+            return Err(Error::already_exists(format!("The order `{order_id}` exists with another body.")));
+        };
         Ok(OpenResponse { order: record.message().into(), ..Default::default() })
     }
 
@@ -79,7 +93,7 @@ impl Orders for OrdersApi {
 
     async fn get(&self, _call: &Call, request: GetRequest) -> Result<GetResponse, Error> {
         limits::order_id(&request.order_id)?;
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let record = records::find(&mut connection, &request.order_id).await?;
         let record = record.ok_or_else(|| unknown(&request.order_id))?;
         Ok(GetResponse { order: record.message().into(), ..Default::default() })
@@ -89,7 +103,8 @@ impl Orders for OrdersApi {
         limits::shopper_id(&request.shopper_id)?;
         let limit = limits::page(request.limit, 20, 100)?;
         let (opened, order_id) = place(&request.page_token)?;
-        let rows: Vec<records::Row> = sqlx::query_as(
+        let mut connection = self.database.read().await?;
+        let rows: Vec<records::Row> = query(
             "SELECT order_id, state, body, cancel_reason, opened_millis, decided_millis FROM orders
              WHERE shopper_id = $1 AND (opened_millis < $2 OR (opened_millis = $2 AND order_id < $3))
              ORDER BY opened_millis DESC, order_id DESC LIMIT $4",
@@ -98,7 +113,7 @@ impl Orders for OrdersApi {
         .bind(opened)
         .bind(order_id)
         .bind(limit.saturating_add(1))
-        .fetch_all(self.database.pool())
+        .fetch_all(&mut connection)
         .await?;
         let mut records = rows.into_iter().map(Record::from_row).collect::<Result<Vec<_>, _>>()?;
         let fits = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -115,24 +130,24 @@ impl Orders for OrdersApi {
             return Err(Error::invalid_argument("`after` must not be negative: 0 reads from the start."));
         }
         let limit = limits::page(request.limit, 100, 500)?;
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let events = records::events(&mut connection, request.after, limit).await?;
         Ok(EventsResponse { events, ..Default::default() })
     }
 
     async fn audit(&self, _call: &Call, _request: AuditRequest) -> Result<AuditResponse, Error> {
-        let mut snapshot = self.database.pool().begin().await?;
+        let mut snapshot = self.database.snapshot().await?;
         let counts: Vec<(String, i64, i64)> =
-            sqlx::query_as("SELECT state, COUNT(*), MIN(opened_millis) FROM orders GROUP BY state")
-                .fetch_all(&mut *snapshot)
+            query("SELECT state, COUNT(*), MIN(opened_millis) FROM orders GROUP BY state")
+                .fetch_all(&mut snapshot)
                 .await?;
-        let totals: Vec<(String, i64)> = sqlx::query_as(
+        let totals: Vec<(String, i64)> = query(
             "SELECT currency, CAST(SUM(total_minor) AS BIGINT) FROM orders
              WHERE state = 'confirmed' GROUP BY currency ORDER BY currency",
         )
-        .fetch_all(&mut *snapshot)
+        .fetch_all(&mut snapshot)
         .await?;
-        snapshot.rollback().await?;
+        drop(snapshot);
         let of = |state: State| counts.iter().find(|(name, ..)| name == state.name());
         let count = |state: State| of(state).map_or(0, |(_, count, _)| *count);
         let confirmed_totals =

@@ -1,7 +1,6 @@
 //! Orders and events as stored. Every function works inside the caller's transaction.
 
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 use store_contracts::store::orders::v1::{OpenRequest, Order, OrderEvent, OrderEventKind, OrderState};
 
 /// Where an order stands.
@@ -80,8 +79,8 @@ impl Record {
 }
 
 /// An order, if there is one.
-pub async fn find(connection: &mut SqliteConnection, order_id: &str) -> Result<Option<Record>, Error> {
-    let row: Option<Row> = sqlx::query_as(
+pub async fn find(connection: &mut Connection, order_id: &str) -> Result<Option<Record>, Error> {
+    let row: Option<Row> = query(
         "SELECT order_id, state, body, cancel_reason, opened_millis, decided_millis FROM orders WHERE order_id = $1",
     )
     .bind(order_id)
@@ -90,39 +89,13 @@ pub async fn find(connection: &mut SqliteConnection, order_id: &str) -> Result<O
     row.map(Record::from_row).transpose()
 }
 
-/// Refuses a command whose fence is lower than one seen before for this order: it comes from somebody who lost the
-/// order to another. A fence of 0 is none; a higher one is remembered.
-pub async fn check_fence(connection: &mut SqliteConnection, order_id: &str, fence: i64) -> Result<(), Error> {
-    let seen: Option<(i64,)> = sqlx::query_as("SELECT fence FROM orders WHERE order_id = $1")
-        .bind(order_id)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let seen = seen.map_or(0, |(seen,)| seen);
-    if fence != 0 && fence < seen {
-        return Err(Error::aborted(format!("The order `{order_id}` is worked on by somebody newer (fence {seen}).")));
-    }
-    if fence > seen {
-        sqlx::query("UPDATE orders SET fence = $2 WHERE order_id = $1")
-            .bind(order_id)
-            .bind(fence)
-            .execute(connection)
-            .await?;
-    }
-    Ok(())
-}
-
 /// Stores a new order, pending.
-pub async fn insert(
-    connection: &mut SqliteConnection,
-    body: OpenRequest,
-    fence: i64,
-    now: i64,
-) -> Result<Record, Error> {
+pub async fn insert(connection: &mut Connection, body: OpenRequest, fence: i64, now: i64) -> Result<Record, Error> {
     let text = serde_json::to_string(&body).map_err(|cause| {
         tracing::error!(%cause, "an order cannot be written as JSON");
         Error::internal("The order cannot be stored.")
     })?;
-    sqlx::query(
+    query(
         "INSERT INTO orders (order_id, shopper_id, state, total_minor, currency, body, fence, opened_millis)
          VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7)",
     )
@@ -139,24 +112,24 @@ pub async fn insert(
     Ok(Record { order_id, state: State::Pending, body, cancel_reason: String::new(), opened: now, decided: 0 })
 }
 
-/// Decides a pending order and writes the event that tells it.
+/// Decides a pending order and writes the event that tells it. The caller writes alone: the event's sequence follows the
+/// last one, and whoever reads it must have been able to read all that are lower.
 pub async fn decide(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     record: &mut Record,
     state: State,
     reason: &str,
     now: i64,
 ) -> Result<(), Error> {
-    sqlx::query("UPDATE orders SET state = $2, cancel_reason = $3, decided_millis = $4 WHERE order_id = $1")
+    query("UPDATE orders SET state = $2, cancel_reason = $3, decided_millis = $4 WHERE order_id = $1")
         .bind(&record.order_id)
         .bind(state.name())
         .bind(reason)
         .bind(now)
         .execute(&mut *connection)
         .await?;
-    let (last,): (i64,) =
-        sqlx::query_as("SELECT COALESCE(MAX(sequence), 0) FROM events").fetch_one(&mut *connection).await?;
-    sqlx::query("INSERT INTO events (sequence, event_id, order_id, kind, at_millis) VALUES ($1, $2, $3, $4, $5)")
+    let (last,): (i64,) = query("SELECT COALESCE(MAX(sequence), 0) FROM events").fetch_one(&mut *connection).await?;
+    query("INSERT INTO events (sequence, event_id, order_id, kind, at_millis) VALUES ($1, $2, $3, $4, $5)")
         .bind(last.saturating_add(1))
         .bind(uuid::Uuid::now_v7().to_string())
         .bind(&record.order_id)
@@ -173,8 +146,8 @@ pub async fn decide(
 type EventRow = (i64, String, String, i64, String, String, String, String, i64, i64);
 
 /// The events after a place, with their orders. An order is decided once, so it is now what it was at its event.
-pub async fn events(connection: &mut SqliteConnection, after: i64, limit: i64) -> Result<Vec<OrderEvent>, Error> {
-    let rows: Vec<EventRow> = sqlx::query_as(
+pub async fn events(connection: &mut Connection, after: i64, limit: i64) -> Result<Vec<OrderEvent>, Error> {
+    let rows: Vec<EventRow> = query(
         "SELECT events.sequence, events.event_id, events.kind, events.at_millis, orders.order_id, orders.state,
                 orders.body, orders.cancel_reason, orders.opened_millis, orders.decided_millis
          FROM events JOIN orders ON orders.order_id = events.order_id

@@ -4,25 +4,27 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use orders::OrdersApi;
-use shoal_sdk::{Call, Code, Environment, Error};
+use orders::{CRASH_POINTS, OrdersApi, Settings, migrations};
+use rstest::rstest;
+use shoal_sdk::{Call, Code, Database, Environment, Error, Faults};
 use store_contracts::store::orders::v1::{
     AuditRequest, CancelRequest, ConfirmRequest, EventsRequest, GetRequest, ListRequest, OpenRequest, Order,
     OrderEvent, OrderEventKind, OrderLine, OrderState, Orders,
 };
 use store_contracts::store::types::v1::{Address, Money};
+use test_databases::{Kind, TestDatabase};
 
 struct Bench {
     api: OrdersApi,
-    folder: tempfile::TempDir,
+    database: Arc<TestDatabase>,
 }
 
 impl Bench {
-    async fn new() -> Bench {
-        let folder = tempfile::tempdir().unwrap();
-        Bench { api: another(folder.path()).await, folder }
+    async fn new(kind: Kind) -> Bench {
+        let database = Arc::new(TestDatabase::new(kind));
+        Bench { api: replica(&database).await, database }
     }
 
     async fn open(&self, request: OpenRequest) -> Result<Order, Error> {
@@ -45,11 +47,17 @@ impl Bench {
     }
 }
 
-async fn another(folder: &std::path::Path) -> OrdersApi {
-    let database = Environment::for_tests(folder).database(orders::migrator()).await.unwrap();
+/// Another replica over the same database.
+async fn replica(test: &TestDatabase) -> OrdersApi {
+    replica_with(test, Settings::default(), Faults::default()).await
+}
+
+async fn replica_with(test: &TestDatabase, settings: Settings, faults: Faults) -> OrdersApi {
+    let database = Database::open(test.url(), migrations()).await.unwrap();
     let clock = AtomicI64::new(1_700_000_000_000);
     // Several orders share a millisecond, so that pages have ties to break.
-    OrdersApi::new(database, Arc::new(move || clock.fetch_add(1, Ordering::SeqCst) / 3))
+    let clock = Arc::new(move || clock.fetch_add(1, Ordering::SeqCst) / 3);
+    OrdersApi::new(database, settings, clock, faults)
 }
 
 fn euros(minor: i64) -> Money {
@@ -86,9 +94,10 @@ fn order(shopper: &str) -> OpenRequest {
     }
 }
 
+#[rstest]
 #[tokio::test]
-async fn an_order_is_opened_once_and_another_body_is_refused() {
-    let bench = Bench::new().await;
+async fn an_order_is_opened_once_and_another_body_is_refused(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
     let request = order("guest:one");
     let first = bench.open(request.clone()).await.unwrap();
     assert_eq!(first.state, OrderState::ORDER_STATE_PENDING);
@@ -101,11 +110,76 @@ async fn an_order_is_opened_once_and_another_body_is_refused() {
     assert_eq!((&read.order.lines, &read.order.address), (&request.lines, &request.address));
     let stale = ConfirmRequest { order_id: request.order_id.clone(), fence: 2, ..Default::default() };
     assert_eq!(bench.api.confirm(&Call::new(), stale).await.unwrap_err().code, Code::Aborted);
+    // What was refused for its body has still shown who is newer.
+    let other = OpenRequest { email: "eve@example.org".to_owned(), fence: 9, ..request.clone() };
+    assert_eq!(bench.open(other).await.unwrap_err().code, Code::AlreadyExists);
+    let stale = CancelRequest { order_id: request.order_id.clone(), fence: 8, ..Default::default() };
+    assert_eq!(bench.api.cancel(&Call::new(), stale).await.unwrap_err().code, Code::Aborted);
 }
 
+/// Somebody newer commanded the order first: an opening that was still on its way comes too late.
+#[rstest]
 #[tokio::test]
-async fn an_order_is_decided_once_with_one_event() {
-    let bench = Bench::new().await;
+async fn a_lower_fence_is_refused_for_an_order_that_is_not_open(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let request = order("guest:one");
+    let cancel = CancelRequest { order_id: request.order_id.clone(), fence: 4, ..Default::default() };
+    assert_eq!(bench.api.cancel(&Call::new(), cancel.clone()).await.unwrap_err().code, Code::NotFound);
+    let stale = OpenRequest { fence: 3, ..request.clone() };
+    assert_eq!(bench.open(stale).await.unwrap_err().code, Code::Aborted);
+    let get = GetRequest { order_id: request.order_id.clone(), ..Default::default() };
+    assert_eq!(bench.api.get(&Call::new(), get).await.unwrap_err().code, Code::NotFound);
+    bench.open(OpenRequest { fence: 5, ..request.clone() }).await.unwrap();
+    assert_eq!(bench.api.cancel(&Call::new(), cancel).await.unwrap_err().code, Code::Aborted);
+}
+
+/// The same order opened, confirmed and cancelled by three replicas at once: one record, decided once, one event.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn replicas_that_race_for_an_order_decide_it_once(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let requests: Vec<OpenRequest> = (0..6).map(|_| order("guest:one")).collect();
+    let mut tasks = tokio::task::JoinSet::new();
+    for number in 0..3 {
+        let (api, requests) = (replica(&bench.database).await, requests.clone());
+        tasks.spawn(async move {
+            let mut confirmed = Vec::new();
+            for request in requests {
+                let order_id = request.order_id.clone();
+                api.open(&Call::new(), request).await.unwrap();
+                let decided = if number == 0 {
+                    let request = CancelRequest { order_id: order_id.clone(), ..Default::default() };
+                    api.cancel(&Call::new(), request).await.map(|_| false)
+                } else {
+                    let request = ConfirmRequest { order_id: order_id.clone(), ..Default::default() };
+                    api.confirm(&Call::new(), request).await.map(|_| true)
+                };
+                match decided {
+                    Ok(is_confirmed) => confirmed.push((order_id, is_confirmed)),
+                    Err(error) => assert_eq!(error.code, Code::FailedPrecondition, "{error}"),
+                }
+            }
+            confirmed
+        });
+    }
+    let mut decided = std::collections::BTreeMap::new();
+    while let Some(answers) = tasks.join_next().await {
+        for (order_id, is_confirmed) in answers.unwrap() {
+            assert_eq!(*decided.entry(order_id).or_insert(is_confirmed), is_confirmed, "all were told the same");
+        }
+    }
+    let events = bench.events(0, 0).await;
+    assert_eq!((decided.len(), events.len()), (6, 6));
+    for event in events {
+        let is_confirmed = event.kind == OrderEventKind::ORDER_EVENT_KIND_CONFIRMED;
+        assert_eq!(decided.get(&event.order.order_id), Some(&is_confirmed));
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn an_order_is_decided_once_with_one_event(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
     let (kept, dropped) = (order("guest:one"), order("guest:one"));
     bench.open(kept.clone()).await.unwrap();
     bench.open(dropped.clone()).await.unwrap();
@@ -130,9 +204,10 @@ async fn an_order_is_decided_once_with_one_event() {
     assert_eq!(audit.confirmed_totals, [euros(2990)]);
 }
 
+#[rstest]
 #[tokio::test]
-async fn a_list_comes_in_pages_newest_first_and_only_its_shoppers() {
-    let bench = Bench::new().await;
+async fn a_list_comes_in_pages_newest_first_and_only_its_shoppers(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
     let mut opened = Vec::new();
     for number in 0..7 {
         let request = order(if number == 3 { "customer:bob" } else { "guest:one" });
@@ -161,17 +236,53 @@ async fn a_list_comes_in_pages_newest_first_and_only_its_shoppers() {
     }
 }
 
+#[rstest]
+#[tokio::test]
+async fn a_command_that_was_killed_before_it_answered_counts_once(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    for place in CRASH_POINTS {
+        let bench = Bench::new(kind).await;
+        let died = Arc::new(AtomicBool::new(false));
+        let killed = Arc::clone(&died);
+        let hook = move |reached: &str| {
+            assert!(reached != place || killed.swap(true, Ordering::SeqCst), "killed at {place}");
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let faults = Environment::for_tests(folder.path()).with_crash_points_for_tests(Arc::new(hook)).faults();
+        let database = Arc::clone(&bench.database);
+        let api = replica_with(&database, Settings::default(), faults).await;
+        let dying = Arc::new(Bench { api, database });
+        let (kept, dropped) = (order("guest:one"), order("guest:one"));
+        for number in 0..4 {
+            let (killed, kept, dropped) = (Arc::clone(&dying), kept.clone(), dropped.clone());
+            let step = async move || match number {
+                0 => killed.open(kept.clone()).await.unwrap(),
+                1 => killed.confirm(&kept.order_id).await.unwrap(),
+                2 => killed.open(dropped.clone()).await.unwrap(),
+                _ => killed.cancel(&dropped.order_id, "").await.unwrap(),
+            };
+            let again = step.clone();
+            if tokio::spawn(async move { drop(step().await) }).await.is_err() {
+                again().await;
+            }
+        }
+        assert!(died.load(Ordering::SeqCst), "{place} was never reached");
+        let told: Vec<_> = bench.events(0, 0).await.into_iter().map(|event| event.order.order_id.clone()).collect();
+        assert_eq!(told, [kept.order_id, dropped.order_id], "{place}");
+    }
+}
+
 /// Replicas decide orders at once while a reader follows the events: it sees each once, in order, with no gap.
+#[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_reader_that_follows_misses_no_event() {
+async fn a_reader_that_follows_misses_no_event(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     const ORDERS: usize = 24;
-    let bench = Bench::new().await;
+    let bench = Bench::new(kind).await;
     let mut writers = tokio::task::JoinSet::new();
-    for replica in 0..3 {
-        let api = another(bench.folder.path()).await;
+    for number in 0..3 {
+        let api = replica(&bench.database).await;
         writers.spawn(async move {
             for _ in 0..ORDERS / 3 {
-                let request = order(&format!("guest:{replica}"));
+                let request = order(&format!("guest:{number}"));
                 let order_id = request.order_id.clone();
                 api.open(&Call::new(), request).await.unwrap();
                 api.confirm(&Call::new(), ConfirmRequest { order_id, ..Default::default() }).await.unwrap();
@@ -197,9 +308,10 @@ async fn a_reader_that_follows_misses_no_event() {
     assert_eq!(audit.confirmed, i64::try_from(ORDERS).unwrap());
 }
 
+#[rstest]
 #[tokio::test]
-async fn bad_input_is_refused_with_a_sentence() {
-    let bench = Bench::new().await;
+async fn bad_input_is_refused_with_a_sentence(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
     let good = order("guest:one");
     let line = good.lines[0].clone();
     let address = good.address.as_option().unwrap().clone();
@@ -255,8 +367,25 @@ async fn bad_input_is_refused_with_a_sentence() {
     }
 }
 
+/// Only in a build that has planted bugs.
+#[cfg(feature = "planted-bugs")]
 #[tokio::test]
-async fn the_service_starts() {
+async fn without_fences_whoever_lost_the_order_goes_on() {
+    let bench = Bench::new(Kind::Sqlite).await;
+    let settings = Settings { planted_bug: Some(orders::PlantedBug::NoFence) };
+    let api = replica_with(&bench.database, settings, Faults::default()).await;
+    let request = OpenRequest { fence: 3, ..order("guest:one") };
+    api.open(&Call::new(), request.clone()).await.unwrap();
+    let stale = ConfirmRequest { order_id: request.order_id, fence: 2, ..Default::default() };
+    api.confirm(&Call::new(), stale).await.unwrap();
+}
+
+#[tokio::test]
+async fn the_service_starts_and_knows_no_other_setting() {
     let folder = tempfile::tempdir().unwrap();
-    assert!(orders::service(Environment::for_tests(folder.path())).await.is_ok());
+    let environment = Environment::for_tests(folder.path());
+    assert!(orders::service(environment.clone()).await.is_ok());
+    let name = if cfg!(feature = "planted-bugs") { "planted" } else { "planted-bug" };
+    let settings = std::collections::BTreeMap::from([(name, "no-fence")]);
+    assert!(orders::service(environment.with_settings(&settings).unwrap()).await.is_err());
 }

@@ -1,13 +1,12 @@
 //! The ledger's totals and one order's entries. It only reads.
 
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 use store_contracts::store::payment::v1::{CurrencyAudit, LedgerEntry};
 use store_contracts::store::types::v1::Money;
 
 /// Each currency's totals, by code.
-pub async fn currencies(connection: &mut SqliteConnection) -> Result<Vec<CurrencyAudit>, Error> {
-    let rows: Vec<(String, i64, i64, i64, i64, i64)> = sqlx::query_as(
+pub async fn currencies(connection: &mut Connection) -> Result<Vec<CurrencyAudit>, Error> {
+    let rows: Vec<(String, i64, i64, i64, i64, i64)> = query(
         "SELECT entries.currency,
                 CAST(SUM(entries.amount) AS BIGINT),
                 CAST(SUM(CASE WHEN kind = 'capture' AND account = 'store' THEN amount ELSE 0 END) AS BIGINT),
@@ -32,8 +31,8 @@ pub async fn currencies(connection: &mut SqliteConnection) -> Result<Vec<Currenc
 }
 
 /// One order's entries, oldest first.
-pub async fn entries(connection: &mut SqliteConnection, order_id: &str) -> Result<Vec<LedgerEntry>, Error> {
-    let rows: Vec<(i64, String, i64, String, i64)> = sqlx::query_as(
+pub async fn entries(connection: &mut Connection, order_id: &str) -> Result<Vec<LedgerEntry>, Error> {
+    let rows: Vec<(i64, String, i64, String, i64)> = query(
         "SELECT transfers.transfer_id, entries.account, entries.amount, entries.currency, transfers.at_millis
          FROM transfers JOIN entries ON entries.transfer_id = transfers.transfer_id
          WHERE transfers.order_id = $1 ORDER BY transfers.transfer_id, entries.amount",

@@ -1,23 +1,41 @@
-//! The simulated bank: another party, with a book of its own, that happens to live in the same file. It decides once
-//! per key and gives that answer again whenever it is asked again; an answer may get lost on the way. Payment talks to
-//! it only through `ask`, in transactions apart from its own.
+//! The simulated bank: another party, with a book of its own, that happens to live in the same database. It decides
+//! once per key and gives that answer again whenever it is asked again; an answer may come late, twice or not at all.
+//! Payment talks to it only through `ask`, in transactions apart from its own.
 
-use shoal_sdk::{Database, Error};
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
+use std::time::Duration;
+
+use shoal_sdk::{Connection, Database, Error, query};
 
 use crate::Clock;
 use crate::card::CardKind;
+use crate::records::Record;
+
+/// How long the bank takes over each operation on a slow card.
+const SLOW: Duration = Duration::from_secs(2);
 
 /// The bank.
 pub struct Bank {
     database: Database,
     clock: Clock,
+    manners: Manners,
+}
+
+/// How the bank treats everybody, whatever their card.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Manners {
+    /// How long after its effect an answer leaves.
+    pub delay: Duration,
+    /// The share of answers that get lost, 0 to 1.
+    pub lost_answers: f64,
 }
 
 /// What the bank is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
-    /// Hold an amount on a card of this kind; `None` withdraws the question, unless it was answered before.
-    Authorise(Option<CardKind>),
+    /// Hold an amount on a card.
+    Authorise,
     /// Take what is held.
     Capture,
     /// Let go what is held.
@@ -28,141 +46,190 @@ pub enum Operation {
 
 /// A definite answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It is done.
-    Approved,
-    /// It is not and will not be done; the sentence is for the shopper.
-    Refused(String),
+pub struct Answer {
+    /// What it answers.
+    pub operation: Operation,
+    /// Why it is not and will not be done, one sentence for the shopper; `None` when it is done.
+    pub refusal: Option<String>,
 }
 
 impl Operation {
     fn key(self, order_id: &str) -> String {
         let name = match self {
-            Operation::Authorise(_) => "authorise",
+            Operation::Authorise => "authorise",
             Operation::Capture => "capture",
             Operation::Void => "void",
             Operation::Refund => "refund",
         };
         format!("{name}:{order_id}")
     }
+
+    /// What must have been done before it.
+    fn before(self) -> Option<Operation> {
+        match self {
+            Operation::Authorise => None,
+            Operation::Capture | Operation::Void => Some(Operation::Authorise),
+            Operation::Refund => Some(Operation::Capture),
+        }
+    }
 }
 
-type Row = (i64, String, String, i64);
+/// What stands in the book about an operation.
+struct Booked {
+    refusal: Option<String>,
+    card: CardKind,
+    is_new: bool,
+}
 
 impl Bank {
     /// The bank whose book is in `database`.
-    pub fn new(database: Database, clock: Clock) -> Bank {
-        Bank { database, clock }
+    pub fn new(database: Database, clock: Clock, manners: Manners) -> Bank {
+        Bank { database, clock, manners }
     }
 
-    /// Asks for an operation on the payment of an order. `None` is silence: nobody can tell whether it took effect,
-    /// and asking again is safe.
+    /// Asks for an operation on the payment of an order. To authorise without a card withdraws the question, unless it
+    /// was answered before. An empty answer is silence: nobody can tell whether it took effect, and asking again is
+    /// safe. There may be more than one answer, also late ones to what was asked before.
     ///
     /// # Errors
     /// When the bank's book cannot be read or written.
     pub async fn ask(
         &self,
         operation: Operation,
-        order_id: &str,
-        amount: i64,
-        currency: &str,
-    ) -> Result<Option<Verdict>, Error> {
-        let key = operation.key(order_id);
-        let mut book = self.database.write().await?;
-        let (approved, reason, lose) = match find(&mut book, &key).await? {
-            Some((approved, reason, _, lose)) => {
-                if lose > 0 {
-                    sqlx::query("UPDATE bank_operations SET answers_to_lose = $2 WHERE operation_key = $1")
-                        .bind(&key)
-                        .bind(lose - 1)
-                        .execute(&mut *book)
-                        .await?;
-                }
-                (approved != 0, reason, lose)
-            }
+        card: Option<CardKind>,
+        record: &Record,
+    ) -> Result<Vec<Answer>, Error> {
+        let order_id = record.order_id.as_str();
+        let mut book = self.database.write_for(order_id).await?;
+        let booked = match find(&mut book, &operation.key(order_id)).await? {
+            Some(booked) => booked,
             None => {
-                let (kind, verdict) = decide(&mut book, operation, order_id).await?;
-                let (approved, reason) = match verdict {
-                    Verdict::Approved => (true, String::new()),
-                    Verdict::Refused(reason) => (false, reason),
-                };
-                let lose = i64::from(matches!(operation, Operation::Authorise(Some(CardKind::LosesAnswers))));
-                sqlx::query(
-                    "INSERT INTO bank_operations
-                     (operation_key, approved, reason, card_kind, amount, currency, answers_to_lose, at_millis)
-                     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-                )
-                .bind(&key)
-                .bind(i64::from(approved))
-                .bind(&reason)
-                .bind(kind.name())
-                .bind(amount)
-                .bind(currency)
-                .bind((lose - 1).max(0))
-                .bind((self.clock)())
-                .execute(&mut *book)
-                .await?;
-                (approved, reason, lose)
+                let booked = decide(&mut book, operation, card, order_id).await?;
+                write(&mut book, operation, record, &booked, (self.clock)()).await?;
+                booked
             }
         };
-        book.commit().await?;
-        if lose > 0 {
-            return Ok(None);
+        let mut answers = Vec::new();
+        if booked.card == CardKind::AnswersTwice
+            && let Some(earlier) = operation.before()
+            && let Some(late) = find(&mut book, &earlier.key(order_id)).await?
+        {
+            answers.push(Answer { operation: earlier, refusal: late.refusal });
         }
-        Ok(Some(if approved { Verdict::Approved } else { Verdict::Refused(reason) }))
+        book.commit().await?;
+        // It has taken effect: whoever gives up waiting or hears nothing must ask again.
+        let slow = if booked.is_new && booked.card == CardKind::Slow { SLOW } else { Duration::ZERO };
+        tokio::time::sleep(self.manners.delay.max(slow)).await;
+        if booked.loses(operation) || self.loses_one() {
+            return Ok(Vec::new());
+        }
+        let times = if booked.card == CardKind::AnswersTwice { 2 } else { 1 };
+        answers.extend(std::iter::repeat_n(Answer { operation, refusal: booked.refusal }, times));
+        Ok(answers)
+    }
+
+    fn loses_one(&self) -> bool {
+        // Seeded anew by each `RandomState`; no more is needed to lose some answers.
+        let even = u32::try_from(RandomState::new().build_hasher().finish() >> 32).unwrap_or(u32::MAX);
+        f64::from(even) < self.manners.lost_answers * f64::from(u32::MAX)
     }
 }
 
-async fn find(book: &mut sqlx::SqliteConnection, key: &str) -> Result<Option<Row>, Error> {
-    let row = sqlx::query_as(
-        "SELECT approved, reason, card_kind, answers_to_lose FROM bank_operations WHERE operation_key = $1",
+impl Booked {
+    /// Whether this answer is one that the card makes the bank lose.
+    fn loses(&self, operation: Operation) -> bool {
+        self.is_new
+            && match self.card {
+                CardKind::LosesAnswer => operation == Operation::Authorise,
+                CardKind::LosesEachAnswer => true,
+                _ => false,
+            }
+    }
+}
+
+async fn find(book: &mut Connection, key: &str) -> Result<Option<Booked>, Error> {
+    let row: Option<(i64, String, String)> =
+        query("SELECT approved, reason, card_kind FROM bank_operations WHERE operation_key = $1")
+            .bind(key)
+            .fetch_optional(book)
+            .await?;
+    Ok(row.map(|(approved, reason, card)| Booked {
+        refusal: (approved == 0).then_some(reason),
+        card: CardKind::from_name(&card),
+        is_new: false,
+    }))
+}
+
+async fn write(
+    book: &mut Connection,
+    operation: Operation,
+    record: &Record,
+    booked: &Booked,
+    now: i64,
+) -> Result<(), Error> {
+    query(
+        "INSERT INTO bank_operations (operation_key, approved, reason, card_kind, amount, currency, at_millis)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
     )
-    .bind(key)
-    .fetch_optional(book)
+    .bind(operation.key(&record.order_id))
+    .bind(i64::from(booked.refusal.is_none()))
+    .bind(booked.refusal.as_deref().unwrap_or_default())
+    .bind(booked.card.name())
+    .bind(record.amount)
+    .bind(&record.currency)
+    .bind(now)
+    .execute(book)
     .await?;
-    Ok(row)
+    Ok(())
 }
 
 /// The bank's decision on an operation it is asked for the first time.
 async fn decide(
-    book: &mut sqlx::SqliteConnection,
+    book: &mut Connection,
     operation: Operation,
+    card: Option<CardKind>,
     order_id: &str,
-) -> Result<(CardKind, Verdict), Error> {
-    if let Operation::Authorise(card) = operation {
+) -> Result<Booked, Error> {
+    if operation == Operation::Authorise {
         return Ok(match card {
-            Some(kind) => (kind, of_card(kind)),
-            None => (CardKind::Stranger, refused("The card was not passed on in time: please try again.")),
+            Some(kind) => Booked { refusal: of_card(kind), card: kind, is_new: true },
+            None => refused(CardKind::Stranger, "The card was not passed on in time: please try again."),
         });
     }
-    let held = find(book, &Operation::Authorise(None).key(order_id)).await?;
-    let Some((1, _, kind, _)) = held else {
-        return Ok((CardKind::Stranger, refused("The bank holds no money for this order.")));
+    let held = find(book, &Operation::Authorise.key(order_id)).await?;
+    let Some(Booked { refusal: None, card, .. }) = held else {
+        return Ok(refused(CardKind::Stranger, "The bank holds no money for this order."));
     };
-    let kind = CardKind::from_name(&kind);
-    let voided = find(book, &Operation::Void.key(order_id)).await?.is_some();
-    let captured = matches!(find(book, &Operation::Capture.key(order_id)).await?, Some((1, ..)));
-    let verdict = match operation {
-        Operation::Capture if voided => refused("The bank has let this money go."),
-        Operation::Capture if kind == CardKind::RefusesCapture => {
-            refused("The bank took back its promise to pay: please use another card.")
+    let voided = find(book, &Operation::Void.key(order_id)).await?.is_some_and(|void| void.refusal.is_none());
+    let captured = find(book, &Operation::Capture.key(order_id)).await?.is_some_and(|taken| taken.refusal.is_none());
+    Ok(match operation {
+        Operation::Capture if voided => refused(card, "The bank has let this money go."),
+        Operation::Capture if card == CardKind::RefusesCapture => {
+            refused(card, "The bank took back its promise to pay: please use another card.")
         }
-        Operation::Void if captured => refused("The bank has paid this money out."),
-        Operation::Refund if !captured => refused("The bank has not paid this money out."),
-        Operation::Capture | Operation::Void | Operation::Refund | Operation::Authorise(_) => Verdict::Approved,
+        Operation::Void if captured => refused(card, "The bank has paid this money out."),
+        Operation::Refund if !captured => refused(card, "The bank has not paid this money out."),
+        Operation::Capture | Operation::Void | Operation::Refund | Operation::Authorise => {
+            Booked { refusal: None, card, is_new: true }
+        }
+    })
+}
+
+fn of_card(kind: CardKind) -> Option<String> {
+    let why = match kind {
+        CardKind::Good
+        | CardKind::LosesAnswer
+        | CardKind::LosesEachAnswer
+        | CardKind::AnswersTwice
+        | CardKind::Slow
+        | CardKind::RefusesCapture => return None,
+        CardKind::Declined => "The card was declined: please use another card.",
+        CardKind::NoFunds => "There is not enough money on the card: please use another card.",
+        CardKind::Stranger => "This bank is simulated and knows only test cards: please use one of those.",
     };
-    Ok((kind, verdict))
+    Some(why.to_owned())
 }
 
-fn of_card(kind: CardKind) -> Verdict {
-    match kind {
-        CardKind::Good | CardKind::LosesAnswers | CardKind::RefusesCapture => Verdict::Approved,
-        CardKind::Declined => refused("The card was declined: please use another card."),
-        CardKind::NoFunds => refused("There is not enough money on the card: please use another card."),
-        CardKind::Stranger => refused("This bank is simulated and knows only test cards: try 4242 4242 4242 4242."),
-    }
-}
-
-fn refused(reason: &str) -> Verdict {
-    Verdict::Refused(reason.to_owned())
+fn refused(card: CardKind, reason: &str) -> Booked {
+    Booked { refusal: Some(reason.to_owned()), card, is_new: true }
 }

@@ -66,7 +66,10 @@ impl Card {
             "4242424242424242" | "5555555555554444" | "378282246310005" => CardKind::Good,
             "4000000000000002" => CardKind::Declined,
             "4000000000009995" => CardKind::NoFunds,
-            "4000000000000119" => CardKind::LosesAnswers,
+            "4000000000000119" => CardKind::LosesAnswer,
+            "4000000000000127" => CardKind::LosesEachAnswer,
+            "4000000000000259" => CardKind::AnswersTwice,
+            "4000000000000077" => CardKind::Slow,
             "4000000000000341" => CardKind::RefusesCapture,
             _ => CardKind::Stranger,
         }
@@ -82,8 +85,14 @@ pub enum CardKind {
     Declined,
     /// Declined for want of money. 4000 0000 0000 9995.
     NoFunds,
-    /// Takes effect, but the first answers are lost. 4000 0000 0000 0119.
-    LosesAnswers,
+    /// Authorised, but the first answer to that is lost. 4000 0000 0000 0119.
+    LosesAnswer,
+    /// Each operation takes effect, but the first answer to each is lost. 4000 0000 0000 0127.
+    LosesEachAnswer,
+    /// Each answer comes twice, and with it once more the one before. 4000 0000 0000 0259.
+    AnswersTwice,
+    /// Each operation takes 2 s. 4000 0000 0000 0077.
+    Slow,
     /// Authorised, and refused at the capture. 4000 0000 0000 0341.
     RefusesCapture,
     /// Not one of the test cards: declined, since this bank is not a real one.
@@ -98,7 +107,10 @@ impl CardKind {
             CardKind::Good => "good",
             CardKind::Declined => "declined",
             CardKind::NoFunds => "no-funds",
-            CardKind::LosesAnswers => "loses-answers",
+            CardKind::LosesAnswer => "loses-answers",
+            CardKind::LosesEachAnswer => "loses-each-answer",
+            CardKind::AnswersTwice => "answers-twice",
+            CardKind::Slow => "slow",
             CardKind::RefusesCapture => "refuses-capture",
             CardKind::Stranger => "stranger",
         }
@@ -107,8 +119,16 @@ impl CardKind {
     /// The kind of that name; a name this program does not know is a stranger.
     #[must_use]
     pub fn from_name(name: &str) -> CardKind {
-        let kinds =
-            [CardKind::Good, CardKind::Declined, CardKind::NoFunds, CardKind::LosesAnswers, CardKind::RefusesCapture];
+        let kinds = [
+            CardKind::Good,
+            CardKind::Declined,
+            CardKind::NoFunds,
+            CardKind::LosesAnswer,
+            CardKind::LosesEachAnswer,
+            CardKind::AnswersTwice,
+            CardKind::Slow,
+            CardKind::RefusesCapture,
+        ];
         kinds.into_iter().find(|kind| kind.name() == name).unwrap_or(CardKind::Stranger)
     }
 }
@@ -208,8 +228,10 @@ mod tests {
         assert_eq!(card.kind(), CardKind::Good);
         assert_eq!(card.face(), CardFace { brand: "Visa".to_owned(), last_four: "4242".to_owned() });
         assert!(!format!("{card:?}").contains("42424242"));
-        for number in ["4000000000000002", "4000000000009995", "4000000000000119", "4000000000000341"] {
-            assert_ne!(Card::check(number, "", NOW).unwrap().kind(), CardKind::Stranger, "{number}");
+        for number in ["0000002", "0009995", "0000119", "0000127", "0000259", "0000077", "0000341"] {
+            let kind = Card::check(&format!("400000000{number}"), "", NOW).unwrap().kind();
+            assert_ne!(kind, CardKind::Stranger, "{number}");
+            assert_eq!(CardKind::from_name(kind.name()), kind);
         }
         assert_eq!(Card::check("4111 1111 1111 1111", "01/2030", NOW).unwrap().kind(), CardKind::Stranger);
         assert!(Card::check("4242424242424242", "06/25", NOW).is_ok(), "valid to the end of its month");

@@ -1,60 +1,10 @@
 //! Payments as stored, and their entries in the ledger. Every function works inside the caller's transaction; a state
 //! and the transfer that goes with it are written together. It never speaks to the bank.
 
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 
 use crate::ledger::{self, Kind};
-
-/// Where a payment stands. `Asked`, `Capturing` and `Refunding` mean: the bank was or will be asked, its answer is not
-/// known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Asked,
-    Authorised,
-    Declined,
-    Capturing,
-    Captured,
-    CaptureRefused,
-    Voided,
-    Refunding,
-    Refunded,
-}
-
-impl State {
-    const ALL: [State; 9] = [
-        State::Asked,
-        State::Authorised,
-        State::Declined,
-        State::Capturing,
-        State::Captured,
-        State::CaptureRefused,
-        State::Voided,
-        State::Refunding,
-        State::Refunded,
-    ];
-
-    fn name(self) -> &'static str {
-        match self {
-            State::Asked => "asked",
-            State::Authorised => "authorised",
-            State::Declined => "declined",
-            State::Capturing => "capturing",
-            State::Captured => "captured",
-            State::CaptureRefused => "capture-refused",
-            State::Voided => "voided",
-            State::Refunding => "refunding",
-            State::Refunded => "refunded",
-        }
-    }
-
-    fn from_name(name: &str) -> Result<State, Error> {
-        State::ALL
-            .into_iter()
-            .find(|state| state.name() == name)
-            .ok_or_else(|| Error::internal(format!("The stored payment state `{name}` is not one this release knows.")))
-    }
-}
+use crate::lifecycle::State;
 
 /// A payment as it is stored.
 #[derive(Clone, Debug)]
@@ -71,19 +21,19 @@ pub struct Record {
 type Row = (String, i64, String, String, String, String, i64);
 
 /// The payment of an order, if there is one.
-pub async fn find(connection: &mut SqliteConnection, order_id: &str) -> Result<Option<Record>, Error> {
+pub async fn find(connection: &mut Connection, order_id: &str) -> Result<Option<Record>, Error> {
     Ok(read(connection, order_id).await?.map(|(record, _)| record))
 }
 
 /// The payment of an order, and its fence checked and raised: a command with a lower one than was seen before comes
 /// from somebody who lost the order to another and is refused. A fence of 0 is none.
-pub async fn load(connection: &mut SqliteConnection, order_id: &str, fence: i64) -> Result<Option<Record>, Error> {
-    let Some((record, seen)) = read(&mut *connection, order_id).await? else { return Ok(None) };
+pub async fn load(connection: &mut Connection, order_id: &str, fence: i64) -> Result<Option<Record>, Error> {
+    let Some((record, seen)) = read(connection, order_id).await? else { return Ok(None) };
     if fence != 0 && fence < seen {
         return Err(Error::aborted(format!("The order `{order_id}` is worked on by somebody newer (fence {seen}).")));
     }
     if fence > seen {
-        sqlx::query("UPDATE payments SET fence = $2 WHERE order_id = $1")
+        query("UPDATE payments SET fence = $2 WHERE order_id = $1")
             .bind(order_id)
             .bind(fence)
             .execute(connection)
@@ -92,13 +42,12 @@ pub async fn load(connection: &mut SqliteConnection, order_id: &str, fence: i64)
     Ok(Some(record))
 }
 
-async fn read(connection: &mut SqliteConnection, order_id: &str) -> Result<Option<(Record, i64)>, Error> {
-    let row: Option<Row> = sqlx::query_as(
-        "SELECT state, amount, currency, brand, last_four, reason, fence FROM payments WHERE order_id = $1",
-    )
-    .bind(order_id)
-    .fetch_optional(connection)
-    .await?;
+async fn read(connection: &mut Connection, order_id: &str) -> Result<Option<(Record, i64)>, Error> {
+    let row: Option<Row> =
+        query("SELECT state, amount, currency, brand, last_four, reason, fence FROM payments WHERE order_id = $1")
+            .bind(order_id)
+            .fetch_optional(connection)
+            .await?;
     let Some((state, amount, currency, brand, last_four, reason, fence)) = row else { return Ok(None) };
     let state = State::from_name(&state)?;
     let order_id = order_id.to_owned();
@@ -106,8 +55,8 @@ async fn read(connection: &mut SqliteConnection, order_id: &str) -> Result<Optio
 }
 
 /// Stores a new payment.
-pub async fn insert(connection: &mut SqliteConnection, record: &Record, fence: i64, now: i64) -> Result<(), Error> {
-    sqlx::query(
+pub async fn insert(connection: &mut Connection, record: &Record, fence: i64, now: i64) -> Result<(), Error> {
+    query(
         "INSERT INTO payments (order_id, state, amount, currency, brand, last_four, reason, fence, at_millis)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
@@ -127,47 +76,43 @@ pub async fn insert(connection: &mut SqliteConnection, record: &Record, fence: i
 
 /// Moves a payment to `state`, with the transfer that this means, if any.
 pub async fn advance(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     record: &mut Record,
     state: State,
     reason: &str,
     now: i64,
 ) -> Result<(), Error> {
-    sqlx::query("UPDATE payments SET state = $2, reason = $3 WHERE order_id = $1")
+    query("UPDATE payments SET state = $2, reason = $3 WHERE order_id = $1")
         .bind(&record.order_id)
         .bind(state.name())
         .bind(reason)
-        .execute(&mut *connection)
+        .execute(connection)
         .await?;
     record.state = state;
     reason.clone_into(&mut record.reason);
-    let kind = match state {
-        State::Authorised => Kind::Authorise,
-        State::Captured => Kind::Capture,
-        State::Voided => Kind::Void,
-        State::Refunded => Kind::Refund,
-        State::Asked | State::Declined | State::Capturing | State::CaptureRefused | State::Refunding => return Ok(()),
-    };
-    transfer(connection, record, kind, now).await
+    match state.transfer() {
+        Some(kind) => transfer(connection, record, kind, now).await,
+        None => Ok(()),
+    }
 }
 
-async fn transfer(connection: &mut SqliteConnection, record: &Record, kind: Kind, now: i64) -> Result<(), Error> {
+async fn transfer(connection: &mut Connection, record: &Record, kind: Kind, now: i64) -> Result<(), Error> {
     let entries = ledger::entries(kind, record.amount)
         .ok_or_else(|| Error::internal(format!("The payment of the order `{}` has no amount.", record.order_id)))?;
     let (transfer_id,): (i64,) =
-        sqlx::query_as("INSERT INTO transfers (order_id, kind, at_millis) VALUES ($1, $2, $3) RETURNING transfer_id")
+        query("INSERT INTO transfers (order_id, kind, at_millis) VALUES ($1, $2, $3) RETURNING transfer_id")
             .bind(&record.order_id)
             .bind(kind.name())
             .bind(now)
-            .fetch_one(&mut *connection)
+            .fetch_one(connection)
             .await?;
     for (account, amount) in entries {
-        sqlx::query("INSERT INTO entries (transfer_id, account, amount, currency) VALUES ($1, $2, $3, $4)")
+        query("INSERT INTO entries (transfer_id, account, amount, currency) VALUES ($1, $2, $3, $4)")
             .bind(transfer_id)
             .bind(account.name())
             .bind(amount)
             .bind(&record.currency)
-            .execute(&mut *connection)
+            .execute(connection)
             .await?;
     }
     Ok(())

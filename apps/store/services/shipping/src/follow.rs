@@ -1,6 +1,6 @@
 //! Follows the orders' events: asks again and again, at rest every two seconds, and slower while the orders do not answer.
 
-use crate::{calls, now_ms, shipments};
+use crate::{Settings, calls, now_ms, planted, shipments};
 use shoal_sdk::{Call, Database, Error, Shutdown};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,11 +18,11 @@ const PAUSE_FAILED: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Takes events until the shutdown is requested.
-pub async fn follow(database: Database, orders: Arc<dyn calls::Orders>, shutdown: Shutdown) {
+pub async fn follow(database: Database, orders: Arc<dyn calls::Orders>, settings: Settings, shutdown: Shutdown) {
     let mut pause = PAUSE_SHORTEST;
     let mut failing = false;
     while !shutdown.is_requested() {
-        pause = match take_batch(&database, orders.as_ref()).await {
+        pause = match take_batch(&database, orders.as_ref(), &settings).await {
             Ok(count) => {
                 if failing {
                     tracing::info!("the orders answer again");
@@ -47,11 +47,11 @@ pub async fn follow(database: Database, orders: Arc<dyn calls::Orders>, shutdown
 }
 
 /// Takes events until there are no more; how many it took.
-pub async fn take_batch(database: &Database, orders: &dyn calls::Orders) -> Result<usize, Error> {
+pub async fn take_batch(database: &Database, orders: &dyn calls::Orders, settings: &Settings) -> Result<usize, Error> {
     let mut taken = 0;
     loop {
         let after = {
-            let mut connection = database.pool().acquire().await?;
+            let mut connection = database.read().await?;
             shipments::place(&mut connection).await?
         };
         let request = EventsRequest { after, limit: BATCH, ..Default::default() };
@@ -59,9 +59,14 @@ pub async fn take_batch(database: &Database, orders: &dyn calls::Orders) -> Resu
         if events.is_empty() {
             return Ok(taken);
         }
-        let mut transaction = database.write().await?;
-        shipments::take(&mut transaction, &events, now_ms()).await?;
-        transaction.commit().await?;
+        if let Some(bug) = settings.planted() {
+            planted::take(database, &events, bug).await?;
+        } else {
+            // Alone, so that the sequences of what it writes grow in the order in which readers come to see them.
+            let mut transaction = database.write().await?;
+            shipments::take(&mut transaction, &events, now_ms()).await?;
+            transaction.commit().await?;
+        }
         taken += events.len();
         // A source that answers what was asked for moves the place on; anything else would go round for ever.
         if events.iter().all(|event| event.sequence <= after) {

@@ -1,6 +1,7 @@
 //! The store's shipping service: rates, and one shipment per confirmed order. It follows the orders' events and waits for nobody.
 
 mod follow;
+mod planted;
 mod rates;
 mod shipments;
 #[cfg(test)]
@@ -11,7 +12,8 @@ pub mod calls {
     shoal_sdk::include_calls!();
 }
 
-use shoal_sdk::{Call, Database, Environment, Error, Service, StartError};
+pub use planted::PlantedBug;
+use shoal_sdk::{Call, Database, Environment, Error, Migrations, Service, StartError};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_contracts::store::shipping::v1::{
@@ -21,17 +23,33 @@ use store_contracts::store::shipping::v1::{
 /// Events in one answer, at most.
 const EVENTS_MAX: i32 = 500;
 
+/// The schema of the shipments' database.
+#[must_use]
+pub fn migrations() -> Migrations {
+    shoal_sdk::migrations!()
+}
+
+/// What the manifest may set under `[services.shipping.settings]`: nothing, in a normal build.
+#[derive(Clone, Debug, Default, serde::Deserialize)]
+#[serde(rename_all = "kebab-case", default, deny_unknown_fields)]
+pub struct Settings {
+    /// `planted-bug = "place-before-effect"` or `"no-inbox"`: see [`PlantedBug`].
+    #[cfg_attr(not(feature = "planted-bugs"), serde(skip))]
+    pub planted_bug: Option<PlantedBug>,
+}
+
 /// The service, ready to run.
 ///
 /// # Errors
-/// When its database cannot be opened, or the manifest does not let it call the orders.
+/// When its settings cannot be read, its database cannot be opened, or the manifest does not let it call the orders.
 pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let orders = calls::orders(&environment)?;
-    let shipments = Shipments::open(&environment).await?;
-    let database = shipments.database.clone();
+    let settings: Settings = environment.settings()?;
+    let database = environment.database(migrations()).await?;
+    let shipments = Shipments::new(database.clone());
     Ok(Service::new()
         .rpc(ShippingServer::new(Arc::new(shipments)))
-        .background("orders' events", |shutdown| follow::follow(database, orders, shutdown)))
+        .background("orders' events", |shutdown| follow::follow(database, orders, settings, shutdown)))
 }
 
 /// All shipments.
@@ -40,12 +58,10 @@ pub struct Shipments {
 }
 
 impl Shipments {
-    /// Opens the service's database.
-    ///
-    /// # Errors
-    /// When it cannot be opened or migrated.
-    pub async fn open(environment: &Environment) -> Result<Self, StartError> {
-        Ok(Self { database: environment.database(sqlx::migrate!()).await? })
+    /// The shipments in `database`, which other replicas may share.
+    #[must_use]
+    pub fn new(database: Database) -> Self {
+        Self { database }
     }
 }
 
@@ -60,7 +76,7 @@ impl Shipping for Shipments {
         if request.order_id.is_empty() || request.order_id.len() > 64 || !letters {
             return Err(Error::invalid_argument("`order_id` must be 1 to 64 characters of A-Z, a-z, 0-9, `-` and `_`"));
         }
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let shipment = shipments::of_order(&mut connection, &request.order_id, now_ms()).await?;
         let shipment = shipment.ok_or_else(|| Error::not_found("there is no shipment for this order yet"))?;
         Ok(TrackResponse { shipment: shipment.into(), ..Default::default() })
@@ -73,7 +89,7 @@ impl Shipping for Shipments {
                 "`after` must not be negative, and `limit` must be 1 to {EVENTS_MAX}, or 0 for 100"
             )));
         }
-        let mut connection = self.database.pool().acquire().await?;
+        let mut connection = self.database.read().await?;
         let events = shipments::events(&mut connection, request.after, i64::from(limit)).await?;
         Ok(EventsResponse { events, ..Default::default() })
     }

@@ -1,8 +1,7 @@
 //! Shipments, the inbox of events and the outbox, in the database. Never: asks another service.
 
 use crate::rates::Zone;
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error, query};
 use store_contracts::store::orders::v1::{Order, OrderEvent, OrderEventKind};
 use store_contracts::store::shipping::v1::{Shipment, ShipmentEvent, ShipmentState};
 
@@ -10,6 +9,9 @@ use store_contracts::store::shipping::v1::{Shipment, ShipmentEvent, ShipmentStat
 const PACKED_AFTER_MS: i64 = 10 * 60 * 1000;
 /// One day, in milliseconds.
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
+/// How long an event that was dealt with is known again, in milliseconds: far longer than any delivery is under way.
+/// After that the place still stands behind it, and its order still has its one shipment.
+const INBOX_KEPT_MS: i64 = 30 * DAY_MS;
 /// The source of events in `places`.
 const ORDERS: &str = "orders";
 
@@ -51,12 +53,8 @@ impl Row {
 }
 
 /// The shipment of an order as it is at `now_ms`.
-pub async fn of_order(
-    connection: &mut SqliteConnection,
-    order_id: &str,
-    now_ms: i64,
-) -> Result<Option<Shipment>, Error> {
-    let row: Option<Row> = sqlx::query_as(
+pub async fn of_order(connection: &mut Connection, order_id: &str, now_ms: i64) -> Result<Option<Shipment>, Error> {
+    let row: Option<Row> = query(
         "SELECT shipment_id, order_id, carrier, tracking_number, destination, email, created_at_ms, expected_at_ms
          FROM shipments WHERE order_id = $1",
     )
@@ -67,35 +65,53 @@ pub async fn of_order(
 }
 
 /// The sequence of the last event of the orders that was dealt with; 0 at first.
-pub async fn place(connection: &mut SqliteConnection) -> Result<i64, Error> {
+pub async fn place(connection: &mut Connection) -> Result<i64, Error> {
     let found: Option<(i64,)> =
-        sqlx::query_as("SELECT sequence FROM places WHERE source = $1").bind(ORDERS).fetch_optional(connection).await?;
+        query("SELECT sequence FROM places WHERE source = $1").bind(ORDERS).fetch_optional(connection).await?;
     Ok(found.map_or(0, |place| place.0))
 }
 
 /// Deals with events and moves the place behind them, all within the caller's transaction. Events that were dealt with before change nothing.
-pub async fn take(connection: &mut SqliteConnection, events: &[OrderEvent], now_ms: i64) -> Result<(), Error> {
+pub async fn take(connection: &mut Connection, events: &[OrderEvent], now_ms: i64) -> Result<(), Error> {
     for event in events {
-        let new = sqlx::query("INSERT INTO inbox (event_id, at_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")
+        let new = query("INSERT INTO inbox (event_id, at_ms) VALUES ($1, $2) ON CONFLICT DO NOTHING")
             .bind(&event.event_id)
             .bind(now_ms)
             .execute(&mut *connection)
             .await?;
-        let confirmed = event.kind.as_known() == Some(OrderEventKind::ORDER_EVENT_KIND_CONFIRMED);
-        if new.rows_affected() == 1 && confirmed {
-            match event.order.as_option() {
-                Some(order) => create(connection, order, now_ms).await?,
-                // Waiting for it would hold up every order behind it.
-                None => {
-                    tracing::error!(event = %event.event_id, "an event of the orders carries no order; no shipment is made")
-                }
-            }
+        if new == 0 {
+            continue;
+        }
+        if let Some(order) = to_ship(event) {
+            create(connection, order, now_ms).await?;
         }
     }
+    query("DELETE FROM inbox WHERE at_ms < $1")
+        .bind(now_ms.saturating_sub(INBOX_KEPT_MS))
+        .execute(&mut *connection)
+        .await?;
+    move_place(connection, events).await
+}
+
+/// The order that an event says to ship, if it does.
+pub fn to_ship(event: &OrderEvent) -> Option<&Order> {
+    if event.kind.as_known() != Some(OrderEventKind::ORDER_EVENT_KIND_CONFIRMED) {
+        return None;
+    }
+    let order = event.order.as_option();
+    if order.is_none() {
+        // Waiting for it would hold up every order behind it.
+        tracing::error!(event = %event.event_id, "an event of the orders carries no order; no shipment is made");
+    }
+    order
+}
+
+/// Moves the place behind events, never back.
+pub async fn move_place(connection: &mut Connection, events: &[OrderEvent]) -> Result<(), Error> {
     let last = events.iter().map(|event| event.sequence).max().unwrap_or(0);
-    sqlx::query(
+    query(
         "INSERT INTO places (source, sequence) VALUES ($1, $2)
-         ON CONFLICT (source) DO UPDATE SET sequence = MAX(sequence, excluded.sequence)",
+         ON CONFLICT (source) DO UPDATE SET sequence = excluded.sequence WHERE places.sequence < excluded.sequence",
     )
     .bind(ORDERS)
     .bind(last)
@@ -104,15 +120,15 @@ pub async fn take(connection: &mut SqliteConnection, events: &[OrderEvent], now_
     Ok(())
 }
 
-/// Makes an order's shipment and its event, once.
-async fn create(connection: &mut SqliteConnection, order: &Order, now_ms: i64) -> Result<(), Error> {
+/// Makes an order's shipment and its event, once; whether it did.
+pub async fn create(connection: &mut Connection, order: &Order, now_ms: i64) -> Result<bool, Error> {
     let address = &order.address;
     // An order's address was checked when it was placed; an odd country still gets its parcel.
     let zone = Zone::of(&address.country).unwrap_or(Zone::World);
     let shipment_id = uuid::Uuid::now_v7();
     let digits = shipment_id.as_u128() % 1_000_000_000_000;
     let days = i64::from(zone.days().1);
-    let made = sqlx::query(
+    let made = query(
         "INSERT INTO shipments (shipment_id, order_id, carrier, tracking_number, destination, email, created_at_ms, expected_at_ms)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (order_id) DO NOTHING",
     )
@@ -126,19 +142,19 @@ async fn create(connection: &mut SqliteConnection, order: &Order, now_ms: i64) -
     .bind(now_ms.saturating_add(days * DAY_MS))
     .execute(&mut *connection)
     .await?;
-    if made.rows_affected() == 1 {
-        sqlx::query("INSERT INTO events (event_id, shipment_id, at_ms) VALUES ($1, $2, $3)")
+    if made == 1 {
+        query("INSERT INTO events (event_id, shipment_id, at_ms) VALUES ($1, $2, $3)")
             .bind(uuid::Uuid::now_v7().to_string())
             .bind(shipment_id.to_string())
             .bind(now_ms)
             .execute(connection)
             .await?;
     }
-    Ok(())
+    Ok(made == 1)
 }
 
 /// Events after a place, at most so many, by sequence.
-pub async fn events(connection: &mut SqliteConnection, after: i64, limit: i64) -> Result<Vec<ShipmentEvent>, Error> {
+pub async fn events(connection: &mut Connection, after: i64, limit: i64) -> Result<Vec<ShipmentEvent>, Error> {
     #[derive(sqlx::FromRow)]
     struct EventRow {
         sequence: i64,
@@ -148,7 +164,7 @@ pub async fn events(connection: &mut SqliteConnection, after: i64, limit: i64) -
         shipment: Row,
     }
     // Writers take turns and a sequence is given inside the turn, so no smaller one can appear later.
-    let rows: Vec<EventRow> = sqlx::query_as(
+    let rows: Vec<EventRow> = query(
         "SELECT e.sequence, e.event_id, e.at_ms, s.shipment_id, s.order_id, s.carrier, s.tracking_number, s.destination, s.email,
                 s.created_at_ms, s.expected_at_ms
          FROM events e JOIN shipments s ON s.shipment_id = e.shipment_id WHERE e.sequence > $1 ORDER BY e.sequence LIMIT $2",

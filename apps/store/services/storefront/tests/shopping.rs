@@ -9,6 +9,7 @@ use fakes::browser::{Browser, DELIVERY};
 use fakes::{PASSWORD, World};
 use shoal_sdk::Error;
 use std::sync::Arc;
+use store_contracts::store::checkout::v1::{PlaceResponse, PlaceState};
 
 async fn shop() -> (Arc<World>, Browser) {
     let world = World::new();
@@ -129,7 +130,14 @@ async fn an_order_that_never_arrived_is_placed_again_under_the_same_key() {
     let key = browser.page.hidden("/checkout/pay", "")["key"].clone();
     world.state().place_error = Some(Error::deadline_exceeded("late"));
     browser.submit("/checkout/pay", &[("card", "4242424242424242")]).await;
-    browser.page.assert_says("Your order did not reach us");
+    browser.page.assert_says("Your order has not reached us yet");
+    browser.page.assert_says("http-equiv=\"refresh\"");
+    // Once it cannot be placed any more, that is said for sure.
+    let (outcome, before) = browser.page.path.split_once("?before=").unwrap();
+    assert!(before.parse::<i64>().unwrap() > storefront::visit::now_ms() - 9_000, "{before}");
+    let outcome = format!("{outcome}?before=1");
+    browser.get(&outcome).await.assert_says("Your order did not reach us");
+    browser.page.assert_silent("http-equiv=\"refresh\"");
     let again = format!("/checkout/pay?key={key}");
     browser.page.assert_says(&again);
     browser.get(&again).await;
@@ -137,6 +145,27 @@ async fn an_order_that_never_arrived_is_placed_again_under_the_same_key() {
     browser.submit("/checkout/pay", &[("card", "4242424242424242")]).await;
     browser.page.assert_says("Thank you, your order is placed.");
     assert_eq!(world.state().orders.len(), 1);
+}
+
+#[tokio::test]
+async fn a_basket_that_is_being_ordered_under_another_key_is_not_paid_twice() {
+    let (world, mut browser) = shop().await;
+    browser.add("tide-mug", "1").await;
+    for (state, said) in [
+        (PlaceState::PLACE_STATE_PENDING, "This basket is being ordered already."),
+        (PlaceState::PLACE_STATE_CONFIRMED, "We looked everywhere"),
+    ] {
+        browser.fill_in_delivery().await;
+        let other = PlaceResponse {
+            order_id: "01933000-0000-7000-8000-00000000beef".to_owned(),
+            state: state.into(),
+            ..Default::default()
+        };
+        world.state().place_error = Some(Error::failed_precondition("another one").with_detail(&other));
+        browser.submit("/checkout/pay", &[("card", "4242424242424242")]).await;
+        browser.page.assert_says(said);
+    }
+    assert_eq!(browser.page.path, "/orders/01933000-0000-7000-8000-00000000beef?done=already-placed");
 }
 
 #[tokio::test]

@@ -3,8 +3,7 @@
 use super::{CATEGORIES, CURRENCIES, plant_text};
 use crate::picture::FORMS;
 use crate::products::Text;
-use shoal_sdk::Error;
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Error};
 
 const QUALITIES: [&str; 16] = [
     "Amber", "Birch", "Chalk", "Dawn", "Elder", "Flint", "Grove", "Hazel", "Island", "Juniper", "Kelp", "Lark", "Moss",
@@ -12,7 +11,7 @@ const QUALITIES: [&str; 16] = [
 ];
 
 /// Puts in the generated product of this number.
-pub async fn plant(connection: &mut SqliteConnection, number: u32, now_ms: i64) -> Result<(), Error> {
+pub async fn plant(connection: &mut Connection, number: u32, now_ms: i64) -> Result<(), Error> {
     let index = number as usize;
     let form = &FORMS[index % FORMS.len()];
     let quality = QUALITIES[index / FORMS.len() % QUALITIES.len()];

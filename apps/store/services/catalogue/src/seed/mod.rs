@@ -10,8 +10,7 @@ mod plants;
 mod textiles;
 
 use crate::products;
-use shoal_sdk::{Database, Error};
-use sqlx::SqliteConnection;
+use shoal_sdk::{Connection, Database, Error, query};
 
 /// The categories, in the shop's order: id and title.
 pub const CATEGORIES: [(&str, &str); 6] = [
@@ -71,9 +70,8 @@ pub const GENERATED_MAX: u32 = 200_000;
 
 /// Puts in what is missing: the shop's products, and so many generated ones for load tests.
 pub async fn plant(database: &Database, generated: u32, now_ms: i64) -> Result<(), Error> {
-    let (numbered,): (i64,) = sqlx::query_as("SELECT COUNT(*) FROM products WHERE product_id GLOB 'load-*'")
-        .fetch_one(database.pool())
-        .await?;
+    let numbered = query("SELECT COUNT(*) FROM products WHERE product_id LIKE 'load-%'");
+    let (numbered,): (i64,) = numbered.fetch_one(&mut *database.read().await?).await?;
     // Looked at without the write lock: at every start but the first there is nothing to do.
     if missing(database).await? {
         let mut transaction = database.write().await?;
@@ -101,16 +99,12 @@ pub async fn plant(database: &Database, generated: u32, now_ms: i64) -> Result<(
 
 async fn missing(database: &Database) -> Result<bool, Error> {
     let ids: Vec<&str> = SHELVES.iter().flat_map(|shelf| shelf.iter().map(|seed| seed.id)).collect();
-    let (found,): (i64,) =
-        sqlx::query_as("SELECT COUNT(*) FROM products WHERE product_id IN (SELECT value FROM json_each($1))")
-            .bind(serde_json::json!(ids).to_string())
-            .fetch_one(database.pool())
-            .await?;
+    let found = products::present(&mut *database.read().await?, &ids).await?;
     Ok(usize::try_from(found).unwrap_or(0) < ids.len())
 }
 
 async fn plant_seed(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     seed: &Seed,
     category: &str,
     position: i64,
@@ -128,7 +122,7 @@ async fn plant_seed(
 }
 
 async fn plant_text(
-    connection: &mut SqliteConnection,
+    connection: &mut Connection,
     text: &products::Text,
     prices: [i64; 4],
     position: i64,

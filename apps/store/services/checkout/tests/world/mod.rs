@@ -18,6 +18,7 @@ use store_contracts::store::checkout::v1::{
 };
 use store_contracts::store::orders::v1::OpenRequest;
 use store_contracts::store::types::v1::{Address, Money};
+use test_databases::{Kind, TestDatabase};
 use tokio::sync::Notify;
 
 pub const SHOPPER: &str = "guest:ada";
@@ -80,18 +81,25 @@ pub struct World {
     pub state: Mutex<State>,
     pub clock: AtomicI64,
     pub gate: Notify,
+    /// Where every checkout of this world has its log.
+    pub database: TestDatabase,
 }
 
 impl World {
     /// A basket with two products, at version 7, and prices.
-    pub fn new() -> Arc<World> {
+    pub fn new(kind: Kind) -> Arc<World> {
         let state = State {
             basket: BTreeMap::from([("cup".to_owned(), 1), ("mug".to_owned(), 3)]),
             basket_version: 7,
             prices: BTreeMap::from([("cup".to_owned(), 250), ("mug".to_owned(), 999)]),
             ..State::default()
         };
-        Arc::new(World { state: Mutex::new(state), clock: AtomicI64::new(1_700_000_000_000), gate: Notify::new() })
+        Arc::new(World {
+            state: Mutex::new(state),
+            clock: AtomicI64::new(1_700_000_000_000),
+            gate: Notify::new(),
+            database: TestDatabase::new(kind),
+        })
     }
 
     pub fn fail(&self, call: &'static str, faults: &[Fault]) {
@@ -151,6 +159,10 @@ impl World {
         (id.clone(), is.clone(), order.clone())
     }
 
+    pub fn check_one_capture(&self) {
+        assert_eq!(self.state.lock().unwrap().captures, 1);
+    }
+
     /// All or nothing: the one order is bought and paid once, or nothing is left of it.
     pub fn check(&self, bought: bool) {
         let state = self.state.lock().unwrap();
@@ -171,9 +183,10 @@ impl World {
     }
 }
 
-/// What a checkout of this world is given; its log is in `folder`.
-pub fn environment(world: &Arc<World>, folder: &Path) -> Environment {
-    Environment::for_tests(folder)
+/// What a checkout of this world is given.
+pub fn environment(world: &Arc<World>) -> Environment {
+    Environment::for_tests(Path::new("no-data-is-kept-in-files"))
+        .with_database(world.database.url())
         .provide(Arc::clone(world) as Arc<dyn calls::Basket>)
         .provide(Arc::clone(world) as Arc<dyn calls::Catalogue>)
         .provide(Arc::clone(world) as Arc<dyn calls::Inventory>)
@@ -182,11 +195,16 @@ pub fn environment(world: &Arc<World>, folder: &Path) -> Environment {
         .provide(Arc::clone(world) as Arc<dyn calls::Shipping>)
 }
 
-/// A checkout of this world, whose log is in `folder`.
-pub async fn checkout(world: &Arc<World>, folder: &Path) -> Parts {
+/// A checkout of this world.
+pub async fn checkout(world: &Arc<World>) -> Parts {
+    checkout_in(world, environment(world)).await
+}
+
+/// A checkout of this world with an environment of its own.
+pub async fn checkout_in(world: &Arc<World>, environment: Environment) -> Parts {
     let clock = Arc::clone(world);
     let clock = Arc::new(move || clock.clock.load(Ordering::SeqCst));
-    Parts::new(&environment(world, folder), clock).await.unwrap()
+    Parts::new(&environment, clock).await.unwrap()
 }
 
 pub async fn quote(parts: &Parts) -> Result<QuoteResponse, Error> {

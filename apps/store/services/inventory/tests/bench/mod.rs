@@ -3,28 +3,55 @@
 #![allow(dead_code)] // Each test binary uses its own part of it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
-use inventory::{InventoryApi, Settings};
-use shoal_sdk::{Call, Environment, Error};
+use inventory::{InventoryApi, Settings, migrations};
+use shoal_sdk::{Call, Database, Environment, Error, Faults};
 use store_contracts::store::inventory::v1::{
     AuditRequest, AuditResponse, AvailableRequest, CommitRequest, Inventory, ReceiveRequest, ReleaseRequest,
     Reservation, ReserveRequest, StockLine,
 };
+use test_databases::{Kind, TestDatabase};
 
 pub struct Bench {
     pub api: InventoryApi,
-    pub folder: tempfile::TempDir,
+    pub database: TestDatabase,
     pub clock: Arc<AtomicI64>,
     deliveries: AtomicI64,
 }
 
 impl Bench {
-    pub async fn new(demo_stock: bool) -> Bench {
-        let folder = tempfile::tempdir().unwrap();
+    pub async fn new(demo_stock: bool, kind: Kind) -> Bench {
+        let database = TestDatabase::new(kind);
         let clock = Arc::new(AtomicI64::new(1_700_000_000_000));
-        let api = another(folder.path(), demo_stock, &clock).await;
-        Bench { api, folder, clock, deliveries: AtomicI64::new(0) }
+        let settings = Settings { demo_stock, ..Settings::default() };
+        let api = open(&database, settings, &clock, Faults::default()).await;
+        Bench { api, database, clock, deliveries: AtomicI64::new(0) }
+    }
+
+    /// Another replica over the same database.
+    pub async fn replica(&self, settings: Settings, faults: Faults) -> InventoryApi {
+        open(&self.database, settings, &self.clock, faults).await
+    }
+
+    /// More replicas over the same database.
+    pub async fn replicas(&self, count: usize) -> Vec<Arc<InventoryApi>> {
+        let mut replicas = Vec::new();
+        for _ in 0..count {
+            replicas.push(Arc::new(self.replica(Settings::default(), Faults::default()).await));
+        }
+        replicas
+    }
+
+    /// A replica that is killed once, at this crash point; and whether it was.
+    pub async fn dying(&self, place: &'static str) -> (Arc<InventoryApi>, Arc<AtomicBool>) {
+        let died = Arc::new(AtomicBool::new(false));
+        let killed = Arc::clone(&died);
+        let hook =
+            move |reached: &str| assert!(reached != place || killed.swap(true, Ordering::SeqCst), "killed at {place}");
+        let folder = tempfile::tempdir().unwrap();
+        let faults = Environment::for_tests(folder.path()).with_crash_points_for_tests(Arc::new(hook)).faults();
+        (Arc::new(self.replica(Settings::default(), faults).await), died)
     }
 
     /// Lets milliseconds pass.
@@ -86,12 +113,10 @@ impl Bench {
     }
 }
 
-/// Another replica of the inventory over the same database.
-pub async fn another(folder: &std::path::Path, demo_stock: bool, clock: &Arc<AtomicI64>) -> InventoryApi {
-    let environment = Environment::for_tests(folder);
-    let database = environment.database(inventory::migrator()).await.unwrap();
+async fn open(test: &TestDatabase, settings: Settings, clock: &Arc<AtomicI64>, faults: Faults) -> InventoryApi {
+    let database = Database::open(test.url(), migrations()).await.unwrap();
     let clock = Arc::clone(clock);
-    InventoryApi::new(database, Settings { demo_stock }, Arc::new(move || clock.load(Ordering::SeqCst)))
+    InventoryApi::new(database, settings, Arc::new(move || clock.load(Ordering::SeqCst)), faults)
 }
 
 pub fn reserve_request(order: &str, lines: &[(&str, i32)], ttl_ms: i64) -> ReserveRequest {

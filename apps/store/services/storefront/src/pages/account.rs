@@ -80,6 +80,11 @@ pub async fn erase(State(store): State<Arc<Store>>, posted: Posted) -> Response 
     let Some(customer) = visit.session().signed_in.clone() else {
         return visit.redirect(&store, "/sign-in?next=/account");
     };
+    // Asked before, since "unauthenticated" afterwards means that a repeated call had deleted it already.
+    if store.identify(&visit).await == Identity::Over {
+        visit.change().signed_in = None;
+        return visit.redirect(&store, "/sign-in?next=/account&done=session-over");
+    }
     let password = fields.raw("password");
     if password.chars().count() > PASSWORD_LENGTH_MAX {
         return visit.redirect(&store, "/account?done=not-erased");

@@ -12,7 +12,7 @@ use store_contracts::store::basket::v1::SetItemRequest;
 use super::missing;
 use crate::Store;
 use crate::backends::{WRITE_LIMIT, is_absence, within};
-use crate::visit::{Posted, Visit};
+use crate::visit::{Posted, Visit, new_key};
 
 /// More pieces of one product a basket does not hold.
 const QUANTITY_MAX: i32 = 99;
@@ -67,6 +67,8 @@ async fn set_item(store: &Store, visit: &Visit, product: &str, quantity: i32, ve
         product_id: product.to_owned(),
         quantity,
         expected_version: Some(version),
+        // A call that is repeated on the way after its answer was lost must not look like another tab's change.
+        idempotency_key: Some(new_key()),
         ..Default::default()
     };
     let call = visit.call.clone().with_timeout(WRITE_LIMIT);

@@ -14,7 +14,7 @@ use super::missing;
 use crate::Store;
 use crate::backends::{READ_LIMIT, within};
 use crate::view::{icon, summary};
-use crate::visit::{Visit, is_key};
+use crate::visit::{Visit, is_key, now_ms};
 
 /// A page that waits for a decision loads itself again after this many seconds.
 const RELOAD_SECONDS: u32 = 3;
@@ -24,6 +24,8 @@ pub async fn show(State(store): State<Arc<Store>>, Path(key): Path<String>, visi
     if !is_key(&key) {
         return missing::page(&store, visit).await;
     }
+    // Until then the order may still arrive; from then on the checkout refuses it. The clock is read before the checkout is asked.
+    let is_final = visit.params.integer::<i64>("before").is_none_or(|before| before <= now_ms());
     let request = StatusRequest { idempotency_key: key.clone(), ..Default::default() };
     let call = visit.call.clone().with_timeout(READ_LIMIT);
     let answer = store.backends.checkout.status(&call, request);
@@ -36,15 +38,20 @@ pub async fn show(State(store): State<Arc<Store>>, Path(key): Path<String>, visi
         return visit.redirect(&store, &path);
     }
     let mut frame = store.frame(&visit, "Your order").await;
-    let (waits, body) = view(&order, &key);
+    let again = format!("/checkout/outcome/{key}{}", query(&visit));
+    let (waits, body) = view(&order, &key, &again, is_final);
     frame.reload_seconds = waits.then_some(RELOAD_SECONDS);
     let page = frame.page(&body);
     visit.page(&store, StatusCode::OK, &page)
 }
 
+/// The moment that the address carries, to be carried on.
+fn query(visit: &Visit) -> String {
+    visit.params.integer::<i64>("before").map_or_else(String::new, |before| format!("?before={before}"))
+}
+
 /// Whether the page waits for something, and what it says.
-fn view(order: &Result<PlaceResponse, Code>, key: &str) -> (bool, Markup) {
-    let again = format!("/checkout/outcome/{key}");
+fn view(order: &Result<PlaceResponse, Code>, key: &str, again: &str, is_final: bool) -> (bool, Markup) {
     let same_key = format!("/checkout/pay?key={key}");
     match order {
         Ok(order) if order.state == PlaceState::PLACE_STATE_REFUSED => {
@@ -70,11 +77,11 @@ fn view(order: &Result<PlaceResponse, Code>, key: &str) -> (bool, Markup) {
                 icon::hourglass(),
                 "Your order is on its way to being placed",
                 &text,
-                &[(&again, "Look again")],
+                &[(again, "Look again")],
             );
             (true, body)
         }
-        Err(Code::NotFound) => {
+        Err(Code::NotFound) if is_final => {
             let body = summary::blank(
                 icon::alert(),
                 "Your order did not reach us",
@@ -83,13 +90,22 @@ fn view(order: &Result<PlaceResponse, Code>, key: &str) -> (bool, Markup) {
             );
             (false, body)
         }
+        Err(Code::NotFound) => {
+            let body = summary::blank(
+                icon::hourglass(),
+                "Your order has not reached us yet",
+                "It may still be on its way. In a few seconds we know for sure: this page looks by itself, and you pay once at most.",
+                &[(again, "Look again")],
+            );
+            (true, body)
+        }
         Err(_) => {
             let body = summary::blank(
                 icon::hourglass(),
                 "Your basket is safe, checkout is closed",
                 "We do not know yet whether your order was placed, and find out as soon as the checkout answers. You need not place it again: \
                  this page looks by itself, and you pay once at most.",
-                &[(&again, "Look again")],
+                &[(again, "Look again")],
             );
             (true, body)
         }

@@ -20,15 +20,18 @@ use crate::session::Delivery;
 use crate::view::field::{self, Text};
 use crate::view::notice::Tone;
 use crate::view::{Frame, Notice, notice};
-use crate::visit::{Fields, Posted, Visit, is_key, new_key};
+use crate::visit::{Fields, Posted, Visit, is_key, new_key, now_ms};
 
 /// The simulated bank's cards, and what each does.
-const TEST_CARDS: [(&str, &str); 5] = [
+const TEST_CARDS: [(&str, &str); 8] = [
     ("4242 4242 4242 4242", "pays"),
     ("4000 0000 0000 0002", "is declined"),
     ("4000 0000 0000 9995", "lacks funds"),
     ("4000 0000 0000 0341", "is refused at the last moment"),
     ("4000 0000 0000 0119", "does not answer the first time"),
+    ("4000 0000 0000 0127", "loses each first answer"),
+    ("4000 0000 0000 0259", "answers twice"),
+    ("4000 0000 0000 0077", "takes two seconds over each step"),
 ];
 
 /// Shows the quote and asks for the card.
@@ -81,6 +84,7 @@ pub async fn place(State(store): State<Arc<Store>>, posted: Posted) -> Response 
     let Some(card_number) = card_number(fields.raw("card")) else {
         return visit.redirect(&store, "/checkout/pay?done=card-invalid");
     };
+    let before_ms = place_before(now_ms());
     let request = PlaceRequest {
         idempotency_key: key.clone(),
         shopper_id: visit.session().shopper(),
@@ -89,18 +93,33 @@ pub async fn place(State(store): State<Arc<Store>>, posted: Posted) -> Response 
         address: address::message(delivery).into(),
         email: delivery.email.clone(),
         card_number,
+        place_before_ms: before_ms,
         ..Default::default()
     };
     let call = visit.call.clone().with_timeout(PLACE_LIMIT);
     let answer = store.backends.checkout.place(&call, request);
     let answer = within(PLACE_LIMIT, "checkout", answer).await;
-    let path = after(&answer, &key, minor, currency);
+    let path = after(&answer, &Placing { key: &key, before_ms, minor, currency });
     visit.redirect(&store, &path)
 }
 
+/// From when on an order that is still on its way must not be placed any more: once the shopper may be told that it did not arrive.
+fn place_before(now_ms: i64) -> i64 {
+    now_ms.saturating_add(i64::try_from(PLACE_LIMIT.as_millis()).unwrap_or(i64::MAX))
+}
+
+/// What was asked for when an order was placed.
+struct Placing<'a> {
+    key: &'a str,
+    before_ms: i64,
+    minor: i64,
+    currency: Currency,
+}
+
 /// Where the browser goes next. Wherever the outcome is not known for sure, that is the page that finds it out.
-fn after(answer: &Result<PlaceResponse, Error>, key: &str, minor: i64, currency: Currency) -> String {
-    let outcome = format!("/checkout/outcome/{key}");
+fn after(answer: &Result<PlaceResponse, Error>, placing: &Placing<'_>) -> String {
+    let Placing { key, before_ms, minor, currency } = placing;
+    let outcome = format!("/checkout/outcome/{key}?before={before_ms}");
     match answer {
         Ok(placed) if placed.state == PlaceState::PLACE_STATE_CONFIRMED => {
             format!("/orders/{}?done=placed", placed.order_id)
@@ -111,8 +130,15 @@ fn after(answer: &Result<PlaceResponse, Error>, key: &str, minor: i64, currency:
                 let code = currency.code();
                 format!("/checkout/pay?done=total-changed&was={minor}&in={code}")
             }
-            Code::FailedPrecondition => "/basket?done=basket-bought".to_owned(),
-            Code::InvalidArgument => "/checkout/pay?done=card-invalid".to_owned(),
+            Code::FailedPrecondition => match error.detail::<PlaceResponse>() {
+                Some(other) if other.state == PlaceState::PLACE_STATE_CONFIRMED => {
+                    format!("/orders/{}?done=already-placed", other.order_id)
+                }
+                Some(_) => "/basket?done=being-placed".to_owned(),
+                None => "/basket?done=basket-bought".to_owned(),
+            },
+            // The card was looked at above, and the address when it was typed.
+            Code::InvalidArgument => "/checkout?done=order-invalid".to_owned(),
             _ => outcome,
         },
     }
@@ -207,7 +233,8 @@ mod tests {
 
     #[test]
     fn only_a_definite_answer_leaves_the_key_behind() {
-        let place = |answer: Result<PlaceResponse, Error>| after(&answer, "key-12345", 100, Currency::Eur);
+        let placing = Placing { key: "key-12345", before_ms: 7, minor: 100, currency: Currency::Eur };
+        let place = |answer: Result<PlaceResponse, Error>| after(&answer, &placing);
         assert_eq!(
             place(Ok(PlaceResponse {
                 order_id: "o-1".to_owned(),
@@ -219,13 +246,20 @@ mod tests {
         let changed = Error::failed_precondition("changed").with_detail(&QuoteResponse::default());
         assert_eq!(place(Err(changed)), "/checkout/pay?done=total-changed&was=100&in=EUR");
         assert_eq!(place(Err(Error::failed_precondition("empty"))), "/basket?done=basket-bought");
+        let other = |state: PlaceState| {
+            let other = PlaceResponse { order_id: "o-1".to_owned(), state: state.into(), ..Default::default() };
+            Error::failed_precondition("another one").with_detail(&other)
+        };
+        assert_eq!(place(Err(other(PlaceState::PLACE_STATE_CONFIRMED))), "/orders/o-1?done=already-placed");
+        assert_eq!(place(Err(other(PlaceState::PLACE_STATE_PENDING))), "/basket?done=being-placed");
+        assert_eq!(place(Err(Error::invalid_argument("no"))), "/checkout?done=order-invalid");
         for error in [
             Error::unavailable("gone"),
             Error::deadline_exceeded("late"),
             Error::internal("bug"),
             Error::already_exists("another body"),
         ] {
-            assert_eq!(place(Err(error)), "/checkout/outcome/key-12345");
+            assert_eq!(place(Err(error)), "/checkout/outcome/key-12345?before=7");
         }
     }
 }

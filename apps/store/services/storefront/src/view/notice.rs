@@ -140,7 +140,7 @@ impl Notice {
 }
 
 /// What is said after a redirect: its code, which is also its name, and the words.
-const SAID: [(&str, Tone, &str, &str); 25] = [
+const SAID: [(&str, Tone, &str, &str); 28] = [
     ("added", Tone::Good, "Added to your basket.", ""),
     ("removed", Tone::Good, "Taken out of your basket.", ""),
     ("updated", Tone::Good, "Your basket is up to date.", ""),
@@ -173,6 +173,19 @@ const SAID: [(&str, Tone, &str, &str); 25] = [
         "Your basket is not as you saw it.",
         "Nothing was charged. Please look at it and check out again.",
     ),
+    (
+        "being-placed",
+        Tone::Caution,
+        "This basket is being ordered already.",
+        "The order is not decided yet and goes on by itself. Nothing more was charged.",
+    ),
+    ("already-placed", Tone::Good, "This basket was ordered already.", "This is the order; nothing more was charged."),
+    (
+        "order-invalid",
+        Tone::Bad,
+        "This could not be ordered.",
+        "Nothing was charged. Please look at the address and the basket, and order again.",
+    ),
     ("address-needed", Tone::Caution, "Where should it go?", "Please fill in your address first."),
     ("price-set", Tone::Good, "The price is changed.", ""),
     ("price-invalid", Tone::Bad, "The price was not changed.", "Write an amount in digits, like 12.50."),
@@ -188,8 +201,8 @@ const SAID: [(&str, Tone, &str, &str); 25] = [
     (
         "admin-unavailable",
         Tone::Caution,
-        "That service is unavailable right now.",
-        "Nothing was changed; please try again in a moment.",
+        "That service did not answer.",
+        "Perhaps it was changed all the same: please look before you try again.",
     ),
 ];
 

@@ -1,34 +1,22 @@
-//! Tests of the database: fairness, crash safety, and binaries of different age. In processes of their own where it matters.
+//! SQLite's queue of writers: fairness and crash safety, in processes of their own where it matters; and its settings.
 
-use super::queue::Queue;
-use super::*;
-use sqlx::migrate::{Migration, MigrationType};
-use std::borrow::Cow;
+use super::super::queue::Queue;
+use super::{TABLE, migrations};
+use crate::database::{Database, query};
 use std::io::{BufRead, BufReader};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
-
-fn migrator(statements: &[(i64, &'static str)]) -> Migrator {
-    let migrations = statements.iter().map(|(version, sql)| {
-        Migration::new(*version, Cow::Borrowed("step"), MigrationType::Simple, sqlx::SqlStr::from_static(sql), false)
-    });
-    Migrator::with_migrations(migrations.collect())
-}
-
-const TABLE: (i64, &str) = (1, "CREATE TABLE turns (ticket INTEGER NOT NULL, writer TEXT NOT NULL)");
+use std::time::Duration;
 
 async fn write_some(path: &Path, writer: &str, count: usize) -> Vec<(u64, usize)> {
-    let database = Database::open_file(path, migrator(&[TABLE])).await.unwrap();
+    let database = Database::open_file(path, migrations(&[TABLE])).await.unwrap();
     let mut turns = Vec::new();
     for _ in 0..count {
         let mut transaction = database.write().await.unwrap();
-        let (number, ahead) = (transaction.turn().number, transaction.turn().ahead);
-        sqlx::query("INSERT INTO turns (ticket, writer) VALUES ($1, $2)")
-            .bind(i64::try_from(number).unwrap())
-            .bind(writer)
-            .execute(&mut *transaction)
-            .await
-            .unwrap();
+        let (number, ahead) = (transaction.turn().unwrap().number, transaction.turn().unwrap().ahead);
+        let insert = query("INSERT INTO turns (ticket, writer) VALUES ($1, $2)");
+        insert.bind(i64::try_from(number).unwrap()).bind(writer).execute(&mut transaction).await.unwrap();
         transaction.commit().await.unwrap();
         turns.push((number, ahead));
     }
@@ -37,9 +25,9 @@ async fn write_some(path: &Path, writer: &str, count: usize) -> Vec<(u64, usize)
 
 /// What the table shows when writers took turns fairly: commits in the order of the tickets.
 async fn assert_in_order(path: &Path, expected: usize) {
-    let database = Database::open_file(path, migrator(&[TABLE])).await.unwrap();
+    let database = Database::open_file(path, migrations(&[TABLE])).await.unwrap();
     let tickets: Vec<(i64,)> =
-        sqlx::query_as("SELECT ticket FROM turns ORDER BY rowid").fetch_all(database.pool()).await.unwrap();
+        query("SELECT ticket FROM turns ORDER BY rowid").fetch_all(&mut database.read().await.unwrap()).await.unwrap();
     assert_eq!(tickets.len(), expected);
     assert!(tickets.windows(2).all(|pair| pair[0].0 < pair[1].0), "not first come first served: {tickets:?}");
 }
@@ -67,7 +55,7 @@ async fn four_handles_take_turns_and_wait_for_three_at_most() {
 fn other_process(name: &str, path: &Path) -> Command {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command
-        .args(["--exact", &format!("database::tests::{name}"), "--nocapture", "--test-threads=1"])
+        .args(["--exact", &format!("database::tests::turns::{name}"), "--nocapture", "--test-threads=1"])
         .env("SHOAL_SDK_TEST_DATABASE", path);
     command
 }
@@ -141,77 +129,25 @@ fn queue_folder(database: &Path) -> std::path::PathBuf {
 }
 
 #[tokio::test]
-async fn who_gives_up_gives_up_the_turn() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.db");
-    let database = Database::open_file(&path, migrator(&[TABLE])).await.unwrap();
-    let held = database.write().await.unwrap();
-    let given_up = tokio::time::timeout(Duration::from_millis(20), database.write()).await;
-    assert!(given_up.is_err());
-    drop(held);
-    // Nothing was committed, and nothing is left locked.
-    let mut transaction = database.write().await.unwrap();
-    sqlx::query("INSERT INTO turns VALUES (1, 'a')").execute(&mut *transaction).await.unwrap();
-    transaction.rollback().await.unwrap();
-    let (count,): (i64,) = sqlx::query_as("SELECT count(*) FROM turns").fetch_one(database.pool()).await.unwrap();
-    assert_eq!(count, 0);
-}
-
-#[tokio::test]
-async fn an_older_binary_starts_on_a_newer_schema() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.db");
-    let newer = [TABLE, (2, "ALTER TABLE turns ADD COLUMN note TEXT")];
-    drop(Database::open_file(&path, migrator(&newer)).await.unwrap());
-    let older = Database::open_file(&path, migrator(&[TABLE])).await.unwrap();
-    let mut transaction = older.write().await.unwrap();
-    sqlx::query("INSERT INTO turns (ticket, writer) VALUES (1, 'old')").execute(&mut *transaction).await.unwrap();
-    transaction.commit().await.unwrap();
-    let newest = [TABLE, newer[1], (3, "ALTER TABLE turns ADD COLUMN more TEXT")];
-    let newest = Database::open_file(&path, migrator(&newest)).await.unwrap();
-    let row: (i64, String, Option<String>) =
-        sqlx::query_as("SELECT ticket, writer, more FROM turns").fetch_one(newest.pool()).await.unwrap();
-    assert_eq!(row, (1, "old".to_owned(), None));
-}
-
-#[tokio::test]
-async fn many_that_start_at_once_migrate_once() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("t.db");
-    let opened = (0..6).map(|_| Database::open_file(&path, migrator(&[TABLE])));
-    for database in futures::future::join_all(opened).await {
-        let database = database.unwrap();
-        let (applied,): (i64,) =
-            sqlx::query_as("SELECT count(*) FROM _sqlx_migrations").fetch_one(database.pool()).await.unwrap();
-        assert_eq!(applied, 1);
-    }
-}
-
-#[tokio::test]
 async fn settings_are_as_promised() {
     let folder = tempfile::tempdir().unwrap();
-    let database = Database::open_file(&folder.path().join("t.db"), migrator(&[TABLE])).await.unwrap();
+    let database = Database::open_file(&folder.path().join("t.db"), migrations(&[TABLE])).await.unwrap();
     let mut writer = database.write().await.unwrap();
-    let mut reader = database.pool().acquire().await.unwrap();
+    let mut reader = database.read().await.unwrap();
     for connection in [&mut *writer, &mut *reader] {
-        let (journal,): (String,) = sqlx::query_as("PRAGMA journal_mode").fetch_one(&mut *connection).await.unwrap();
-        let (synchronous,): (i64,) = sqlx::query_as("PRAGMA synchronous").fetch_one(&mut *connection).await.unwrap();
-        let (keys,): (i64,) = sqlx::query_as("PRAGMA foreign_keys").fetch_one(&mut *connection).await.unwrap();
+        let (journal,): (String,) = query("PRAGMA journal_mode").fetch_one(connection).await.unwrap();
+        let (synchronous,): (i64,) = query("PRAGMA synchronous").fetch_one(connection).await.unwrap();
+        let (keys,): (i64,) = query("PRAGMA foreign_keys").fetch_one(connection).await.unwrap();
         assert_eq!((journal.as_str(), synchronous, keys), ("wal", 2, 1));
     }
-    let refused = sqlx::query("INSERT INTO turns VALUES (1, 'a')").execute(&mut *reader).await;
-    assert!(refused.is_err(), "a reader wrote");
 }
 
 #[tokio::test]
 async fn what_cannot_be_opened_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let missing = folder.path().join("no/such/folder.db");
-    let error = Database::open_file(&missing, migrator(&[])).await.err().unwrap().to_string();
+    let error = Database::open_file(&missing, migrations(&[])).await.err().unwrap().to_string();
     assert!(error.contains("folder.db"), "{error}");
-    let error = Database::open("postgres://localhost/x", migrator(&[])).await.err().unwrap().to_string();
-    assert_eq!(error, "DATABASE_URL names a `postgres` database; only `sqlite` is supported");
-    let bad = migrator(&[(1, "CREATE NONSENSE")]);
-    let error = Database::open_file(&folder.path().join("t.db"), bad).await.err().unwrap().to_string();
-    assert!(error.contains("cannot migrate") && error.contains("NONSENSE"), "{error}");
+    let error = Database::open("mysql://localhost/x", migrations(&[])).await.err().unwrap().to_string();
+    assert_eq!(error, "DATABASE_URL names a `mysql` database; Shoal knows `sqlite` and `postgres`");
 }

@@ -1,0 +1,64 @@
+//! The checker itself, proved: with each of these bugs planted in one service, it says which invariant does not hold.
+//!
+//! Never: plants a bug in a build that anybody uses: the programs with bugs are copies in a temporary folder.
+
+use shoal_e2e::{CheckedStore, Output, Programs, programs, services};
+
+/// A bug: the services that have it, its name, what the checker must say of it, and how it is asked.
+struct Bug {
+    services: &'static [&'static str],
+    name: &'static str,
+    violated: &'static [&'static str],
+    arguments: &'static [&'static str],
+}
+
+const CALM: &[&str] = &["--faults", "none", "--seconds", "7"];
+const LOST: &[&str] = &["--faults", "lost-answer,duplicate", "--seconds", "10"];
+const KILLS: &[&str] = &["--faults", "kill", "--services", "shipping,notify", "--seconds", "14"];
+
+const BUGS: [Bug; 12] = [
+    Bug { services: &["payment"], name: "charge-without-key", violated: &["3-charge", "4-money"], arguments: LOST },
+    Bug { services: &["payment"], name: "refund-skipped", violated: &["4-money"], arguments: CALM },
+    Bug { services: &["payment"], name: "no-fence", violated: &["5-fence"], arguments: CALM },
+    Bug { services: &["inventory"], name: "no-fence", violated: &["5-fence"], arguments: CALM },
+    Bug { services: &["orders"], name: "no-fence", violated: &["5-fence"], arguments: CALM },
+    Bug { services: &["inventory"], name: "check-then-insert", violated: &["1-stock"], arguments: CALM },
+    Bug { services: &["inventory"], name: "freed-early", violated: &["8-reservation"], arguments: CALM },
+    Bug { services: &["basket"], name: "clear-any-version", violated: &["7-basket"], arguments: CALM },
+    Bug { services: &["checkout"], name: "key-ignored", violated: &["3-charge", "5-decided"], arguments: CALM },
+    Bug { services: &["shipping"], name: "no-inbox", violated: &["9-events"], arguments: CALM },
+    Bug { services: &["notify"], name: "no-inbox", violated: &["9-events"], arguments: CALM },
+    Bug { services: &["shipping", "notify"], name: "place-before-effect", violated: &["9-events"], arguments: KILLS },
+];
+
+/// What the checker says of the store with a bug.
+fn check(sound: &Programs, broken: &Programs, bug: &Bug) -> Output {
+    let mut programs = sound.clone();
+    let planted = format!("planted-bug = \"{}\"", bug.name);
+    for service in bug.services {
+        programs.insert((*service).to_owned(), broken[*service].clone());
+    }
+    let settings: Vec<(&str, &str)> = bug.services.iter().map(|service| (*service, planted.as_str())).collect();
+    let store = CheckedStore::start(&programs, None, &settings);
+    store.check(&[bug.arguments, &["--seed", "7", "--buyers", "6", "--patience", "20"]].concat())
+}
+
+#[test]
+fn each_planted_bug_turns_the_checker_red() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut with_bugs: Vec<&str> = BUGS.iter().flat_map(|bug| bug.services).copied().collect();
+    with_bugs.sort_unstable();
+    with_bugs.dedup();
+    let features: Vec<String> = with_bugs.iter().map(|service| format!("{service}/planted-bugs")).collect();
+    let broken = programs(&with_bugs, &features, &folder.path().join("broken"));
+    let sound = programs(&services(), &[], &folder.path().join("sound"));
+    let mut missed = Vec::new();
+    for bug in &BUGS {
+        let output = check(&sound, &broken, bug);
+        let is_found = bug.violated.iter().any(|invariant| output.stdout.contains(&format!("violated: {invariant}")));
+        if output.code != Some(1) || !is_found {
+            missed.push(format!("{:?} {}: {:?}", bug.services, bug.name, output));
+        }
+    }
+    assert!(missed.is_empty(), "not found:\n{}", missed.join("\n\n"));
+}
