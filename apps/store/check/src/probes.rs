@@ -132,7 +132,11 @@ pub fn reserve_all_the_time(world: &World, seed: u64) {
         let Some(stock) = stock_up(world, "reservations", &product) else { continue };
         let ttl = random.between(2_000, 4_000);
         let most = (stock - 1).min(LINE_MAX);
-        reserve(world, &format!("{product}-a"), &product, most, ttl);
+        // Two at the same moment, of whom one gets what both want.
+        std::thread::scope(|scope| {
+            scope.spawn(|| reserve(world, &format!("{product}-a"), &product, most, ttl));
+            reserve(world, &format!("{product}-z"), &product, most, ttl);
+        });
         let until = world.now() + ttl + 6_500;
         let mut others = 0;
         while world.now() < until && !world.is_stopping() {
