@@ -54,6 +54,11 @@ fn pages_of_the_store() {
 }
 
 #[test]
+fn orders_of_the_store() {
+    measured("orders", &["SQLite", "SQLite, CPU per order", "PostgreSQL", "PostgreSQL, CPU per order"]);
+}
+
+#[test]
 fn many_services() {
     measured("scale", &["one change to the holders of 20 services", "memory"]);
 }

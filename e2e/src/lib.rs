@@ -13,6 +13,7 @@ mod processes;
 mod shopper;
 mod store;
 pub mod strict;
+mod visit;
 mod wait;
 
 pub use application::{Application, Output, shoal};
@@ -24,4 +25,5 @@ pub use peers::{Door, Peers, Proxy};
 pub use processes::{alive, kill, pause, pids_with_variable, resume, terminate};
 pub use shopper::{Form, Shopper};
 pub use store::{BACKENDS, SharedStore, store};
+pub use visit::Visit;
 pub use wait::{PATIENCE, eventually};

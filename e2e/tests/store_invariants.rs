@@ -1,19 +1,15 @@
 //! The store's invariants under a seeded schedule of every kind of fault, judged from outside, on each database. The seeds are fixed: what
 //! they find in somebody's change is found again by `store-check --seed`.
 
-use shoal_e2e::{CheckedStore, programs, services};
+use shoal_e2e::{CheckedStore, Programs, programs, services};
+use std::path::Path;
 use std::sync::OnceLock;
 use test_databases::PostgresServer;
 
-/// The programs as users have them, built once.
-fn built() -> &'static shoal_e2e::Programs {
-    static BUILT: OnceLock<(tempfile::TempDir, shoal_e2e::Programs)> = OnceLock::new();
-    let make = || {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let programs = programs(&services(), &[], folder.path());
-        (folder, programs)
-    };
-    &BUILT.get_or_init(make).1
+/// The programs as users have them, built once; they stay in the target folder, as everything that is built.
+fn built() -> &'static Programs {
+    static BUILT: OnceLock<Programs> = OnceLock::new();
+    BUILT.get_or_init(|| programs(&services(), &[], &Path::new(env!("CARGO_TARGET_TMPDIR")).join("store")))
 }
 
 /// What the checker is asked for: the seed, and so many seconds of faults.

@@ -1,7 +1,7 @@
 //! People shop in the store with a real browser.
 
 use serde_json::Value;
-use shoal_e2e::{Application, Browser, SharedStore, Window, eventually};
+use shoal_e2e::{Application, SharedStore, Visit, Window, eventually};
 use std::path::Path;
 
 static STORE: SharedStore = SharedStore::new();
@@ -41,77 +41,6 @@ fn books_are_balanced(store: &Application) {
     assert!(!currencies.is_empty(), "{answer}");
     // A field that is zero is left out of the JSON.
     assert!(currencies.iter().all(|currency| currency.get("ledgerSum").is_none()), "{answer}");
-}
-
-struct Visit<'a> {
-    browser: Browser,
-    store: &'a Application,
-    address: String,
-}
-
-impl<'a> Visit<'a> {
-    fn new(store: &'a Application, window: Window) -> Self {
-        Self { browser: Browser::start(window), store, address: store.address() }
-    }
-
-    fn open(&self, path: &str) {
-        self.browser.open(&format!("{}{path}", self.address));
-    }
-
-    /// Puts pieces of a product into the basket.
-    fn add(&self, product: &str, quantity: u32) {
-        self.open(&format!("/product/{product}"));
-        self.browser.fill("[data-test=quantity]", &quantity.to_string());
-        self.browser.click("[data-test=add-to-basket]");
-        self.browser.until_at("/basket?done=added");
-        self.browser.until_text("[data-test=notice]", "Added to your basket.");
-    }
-
-    /// Goes from the basket to the payment.
-    fn deliver(&self, email: &str) {
-        self.open("/basket");
-        self.browser.click("[data-test=checkout]");
-        for (field, text) in [
-            ("email", email),
-            ("name", "Ada Lovelace"),
-            ("line1", "12 Analytical Row"),
-            ("postcode", "10115"),
-            ("city", "Berlin"),
-        ] {
-            self.browser.fill(&format!("[data-test=delivery-form] [data-test={field}]"), text);
-        }
-        self.browser.click("[data-test=country] option[value=DE]");
-        self.browser.click("[data-test=to-payment]");
-        self.browser.until_at("/checkout/pay");
-    }
-
-    fn pay(&self, card: &str) {
-        self.browser.fill("[data-test=card]", card);
-        self.browser.click("[data-test=place-order]");
-    }
-
-    /// Waits until the browser shows the page of an order that was placed; answers its number.
-    fn until_placed(&self) -> String {
-        let address = self.browser.until_at("/orders/");
-        self.browser.until_text("h1", "Thank you for your order");
-        assert_eq!(self.browser.text("[data-test=order-state]"), "Confirmed");
-        let number = self.browser.text("[data-test=order-number]");
-        assert!(address.contains(&number), "{address} {number}");
-        number
-    }
-
-    /// Loads a page again until a selector finds something there; answers its text.
-    fn reload_until(&self, path: &str, selector: &str) -> String {
-        eventually(&format!("{path} shows {selector}"), || {
-            self.open(path);
-            self.browser.texts(selector).into_iter().next()
-        })
-    }
-
-    fn pieces_in_basket(&self) -> String {
-        let count = self.browser.text("[data-test=basket-count]");
-        count.split_whitespace().next().unwrap_or_default().to_owned()
-    }
 }
 
 /// Looks around as a guest, opens an account, buys, and follows the order until it is under way.
@@ -282,7 +211,7 @@ fn who_minds_the_shop_changes_a_price_and_receives_stock() {
     browser.until_text("[data-test=notice]", "The delivery is booked.");
     assert_eq!(browser.text(&format!("{row} [data-test=admin-stock]")), "23");
 
-    let guest = Visit::new(visit.store, Window::DESK);
+    let guest = Visit::new(&store, Window::DESK);
     guest.open("/product/picnic-hamper");
     assert_eq!(minor(&guest.browser.text("[data-test=price]")), 12_345);
     assert_eq!(guest.browser.text("[data-test=stock]"), "In stock");

@@ -65,28 +65,33 @@ impl Contender {
         Ok([orders / took, (self.used()? - before) / orders])
     }
 
-    /// Has the shoppers order until time is up; answers how many orders were confirmed.
+    /// Has the shoppers order until time is up; answers how many orders were confirmed. One that is not yet when its page
+    /// is shown is not counted.
     fn order(&mut self, runtime: &Runtime, length: Duration) -> Result<u64, Failure> {
         let until = Instant::now() + length;
         let first = self.next;
         let shopper = |shopper: u64| {
             let store = self.store.clone();
             async move {
-                let mut confirmed = 0;
+                let (mut visits, mut confirmed, mut problem) = (0, 0, None);
                 while Instant::now() < until {
-                    let number = first + confirmed * SHOPPERS + shopper;
-                    let visit = store.check_out(number * VISITS_PER_CHECKOUT).await;
+                    let visit = store.check_out((first + visits * SHOPPERS + shopper) * VISITS_PER_CHECKOUT).await;
+                    visits += 1;
                     match visit.order {
                         Some(Ok(_)) => confirmed += 1,
-                        other => return Err(format!("an order was not confirmed: {other:?} {:?}", visit.steps.last())),
+                        other => problem = Some(format!("{other:?} {:?}", visit.steps.last())),
                     }
                 }
-                Ok(confirmed)
+                (visits, confirmed, problem)
             }
         };
-        let counts = runtime.block_on(futures::future::try_join_all((0..SHOPPERS).map(shopper)))?;
-        self.next += (counts.iter().max().copied().unwrap_or(0) + 1) * SHOPPERS;
-        Ok(counts.iter().sum::<u64>().max(1))
+        let shoppers = runtime.block_on(futures::future::join_all((0..SHOPPERS).map(shopper)));
+        let most = shoppers.iter().map(|(visits, _, _)| *visits).max().unwrap_or(0);
+        self.next += most * SHOPPERS;
+        match shoppers.iter().map(|(_, confirmed, _)| *confirmed).sum() {
+            0 => Err(format!("no order was confirmed: {:?}", shoppers.into_iter().find_map(|(_, _, why)| why)).into()),
+            confirmed => Ok(confirmed),
+        }
     }
 
     /// Seconds of CPU of all that belongs to it.

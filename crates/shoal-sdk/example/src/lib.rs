@@ -47,7 +47,8 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let settings: Settings = environment.settings()?;
     let greeted = Arc::new(AtomicU64::new(0));
     let count = Arc::clone(&greeted);
-    let notes = environment.data_folder()?.join(environment.replica());
+    // Started by hand it has no folder, and only its notes need one.
+    let notes = environment.data_folder().map(|folder| folder.join(environment.replica())).ok();
     let greeter = Arc::new(Plain {
         greeting: settings.greeting,
         replica: environment.replica(),
@@ -64,7 +65,7 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
         .route("/slow", axum::routing::get(slow))
         .route("/busy/{milliseconds}", axum::routing::get(busy))
         .route("/greeted", axum::routing::get(move || async move { count.load(Ordering::Relaxed).to_string() }))
-        .route("/note", axum::routing::get(move || async move { note(&notes) }));
+        .route("/note", axum::routing::get(move || async move { note(notes.as_deref()) }));
     let service = Service::new().rpc(server).pages(pages).crash_points(["greet.counted"]);
     Ok(service.background("clock", |shutdown| async move {
         shutdown.requested().await;
@@ -88,7 +89,8 @@ async fn busy(axum::extract::Path(milliseconds): axum::extract::Path<u64>) -> &'
 }
 
 /// Writes a file, and says whether that went well.
-fn note(path: &std::path::Path) -> String {
+fn note(path: Option<&std::path::Path>) -> String {
+    let Some(path) = path else { return "there is no folder for data".to_owned() };
     std::fs::write(path, "noted").map_or_else(|error| error.to_string(), |()| "noted".to_owned())
 }
 
