@@ -29,6 +29,21 @@ impl Visit {
         self.browser.open(&format!("{}{path}", self.address));
     }
 
+    /// Opens an account and signs in.
+    ///
+    /// # Panics
+    /// When it is refused.
+    #[track_caller]
+    pub fn register(&self, email: &str) {
+        self.open("/register");
+        for (field, text) in [("name", "Ada"), ("email", email), ("password", "correct horse battery")] {
+            self.browser.fill(&format!("[data-test=register-form] input[name={field}]"), text);
+        }
+        self.browser.click("[data-test=register-form] [data-test=register]");
+        self.browser.until_at("/account");
+        self.browser.until_text("h1", "Hello, Ada");
+    }
+
     /// Puts pieces of a product into the basket.
     ///
     /// # Panics

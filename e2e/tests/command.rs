@@ -170,8 +170,8 @@ fn scripts_use_the_control_api() {
     assert_eq!((code.as_str(), &scaled["before"]), ("200", &json!(1)));
     for (request, expected) in [
         (r#"{"service":"pages","replicas":100000}"#, "at most 1000"),
-        (r#"{"service":"pages","replicas":"x"}"#, "JSON"),
-        (r#"{"service":"pages","replicas":-1}"#, "JSON"),
+        (r#"{"service":"pages","replicas":"x"}"#, "not what the contract says"),
+        (r#"{"service":"pages","replicas":-1}"#, "not what the contract says"),
         (r#"{"service":"nobody","replicas":1}"#, "there is no service"),
         (r#"{"service":"../x","replicas":1}"#, "not a service name"),
     ] {
