@@ -55,11 +55,10 @@ pub struct Application {
 /// When it was not built.
 #[must_use]
 pub fn shoal() -> PathBuf {
-    let tests = std::env::current_exe().expect("a test knows its own path");
-    let profile = tests.ancestors().nth(2).expect("tests are in target/<profile>/deps");
-    let shoal = profile.join("shoal");
-    assert!(shoal.is_file(), "{} is missing: run `cargo build -p shoal-cli` first", shoal.display());
-    shoal
+    let own = std::env::current_exe().expect("a program knows its own path");
+    // Tests are in target/<profile>/deps, other programs in target/<profile>.
+    let found = own.ancestors().skip(1).take(2).map(|folder| folder.join("shoal")).find(|shoal| shoal.is_file());
+    found.unwrap_or_else(|| panic!("no `shoal` beside {}: run `cargo build -p shoal-cli` first", own.display()))
 }
 
 impl Application {
