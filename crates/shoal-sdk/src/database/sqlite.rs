@@ -37,9 +37,7 @@ impl File {
         // Making the file and turning on its write-ahead log are writes, too.
         let turn = turns.wait(WRITE_WAIT_MAX).await?;
         let writer_options = options.clone().create_if_missing(true).journal_mode(SqliteJournalMode::Wal);
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(CONNECTION_WAIT_MAX)
+        let writer = pool(1)
             .connect_with(writer_options)
             .await
             .map_err(|error| StartError::new(failed("open")).because(error))?;
@@ -48,10 +46,7 @@ impl File {
         drop(connection);
         drop(turn);
         // A write that does not take its turn would starve the others, so readers cannot write at all.
-        let readers = SqlitePoolOptions::new()
-            .max_connections(READERS_MAX)
-            .acquire_timeout(CONNECTION_WAIT_MAX)
-            .connect_lazy_with(options.pragma("query_only", "1"));
+        let readers = pool(READERS_MAX).connect_lazy_with(options.pragma("query_only", "1"));
         Ok(Self { readers, writer, turns })
     }
 
@@ -73,4 +68,12 @@ impl File {
         connection.begin("BEGIN IMMEDIATE").await?;
         Ok(connection)
     }
+}
+
+fn pool(connections_max: u32) -> SqlitePoolOptions {
+    // A file does not hang up, so nothing is learned by asking a connection before each use whether it is still there.
+    SqlitePoolOptions::new()
+        .max_connections(connections_max)
+        .acquire_timeout(CONNECTION_WAIT_MAX)
+        .test_before_acquire(false)
 }

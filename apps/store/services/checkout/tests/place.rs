@@ -45,9 +45,13 @@ async fn an_order_is_placed_as_it_was_shown(#[values(Kind::Sqlite, Kind::Postgre
 #[tokio::test]
 async fn each_step_may_fail_in_each_way(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     for step in FORWARD {
-        for faults in
-            [&[Fault::Refused][..], &[Fault::LostBefore], &[Fault::LostAfter], &[Fault::LostAfter, Fault::LostBefore]]
-        {
+        for faults in [
+            &[Fault::Refused][..],
+            &[Fault::Forbidden],
+            &[Fault::LostBefore],
+            &[Fault::LostAfter],
+            &[Fault::LostAfter, Fault::LostBefore],
+        ] {
             let world = World::new(kind);
             let parts = checkout(&world).await;
             world.fail(step, faults);

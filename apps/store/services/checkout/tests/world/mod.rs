@@ -28,6 +28,8 @@ pub const SHOPPER: &str = "guest:ada";
 pub enum Fault {
     /// A definite no, without effect.
     Refused,
+    /// Something on the way says no; it never arrives.
+    Forbidden,
     /// It never arrives.
     LostBefore,
     /// It takes effect, and the answer is lost.
@@ -131,6 +133,7 @@ impl World {
         };
         match fault {
             Some(Fault::Refused) => return Err(Error::failed_precondition(format!("{name} says no."))),
+            Some(Fault::Forbidden) => return Err(Error::permission_denied("Something on the way says no.")),
             Some(Fault::LostBefore) => return Err(Error::unavailable(format!("{name} is not there."))),
             Some(Fault::Hangs) => self.gate.notified().await,
             Some(Fault::LostAfter) | None => {}
