@@ -1,27 +1,27 @@
-//! Baskets in the database. Each function that changes something runs inside the caller's write transaction; none checks a request.
+//! Baskets in the database. Each function that changes something runs inside the caller's write transaction; none checks
+//! a request.
 
 use crate::checks::{LINES_MAX, QUANTITY_MAX};
-use crate::parts::{Line, Part, not_bought};
+use crate::parts::{self, Line, Part};
 use shoal_sdk::{Connection, Error, query};
 use std::collections::BTreeSet;
 use store_contracts::store::basket::v1::{BasketContents, BasketLine};
 
 /// The basket as it is now; empty at version 0 when nobody ever changed it.
 pub async fn read(connection: &mut Connection, shopper: &str) -> Result<BasketContents, Error> {
-    // One statement, so that lines and version are of one moment.
-    let rows: Vec<(i64, Option<String>, Option<i64>)> = query(
-        "SELECT b.version, l.product_id, l.quantity FROM baskets b LEFT JOIN lines l ON l.shopper_id = b.shopper_id
-         WHERE b.shopper_id = $1 ORDER BY l.position",
-    )
-    .bind(shopper)
-    .fetch_all(connection)
-    .await?;
-    let version = rows.first().map_or(0, |row| row.0);
-    let lines = rows.into_iter().filter_map(|(_, product_id, quantity)| {
-        let quantity = i32::try_from(quantity?).unwrap_or(i32::MAX);
-        Some(BasketLine { product_id: product_id?, quantity, ..Default::default() })
-    });
-    Ok(BasketContents { shopper_id: shopper.to_owned(), version, lines: lines.collect(), ..Default::default() })
+    let (version, lines) = load(connection, shopper).await?;
+    let line = |line: &Line| BasketLine {
+        product_id: line.product_id.clone(),
+        quantity: i32::try_from(line.quantity()).unwrap_or(i32::MAX),
+        ..Default::default()
+    };
+    Ok(BasketContents {
+        shopper_id: shopper.to_owned(),
+        version,
+        lines: lines.iter().map(line).collect(),
+        merged_from: parts::merged_from(&lines, shopper),
+        ..Default::default()
+    })
 }
 
 /// Sets a line to an absolute quantity.
@@ -31,30 +31,30 @@ pub async fn set(
     (product, quantity): (&str, i64),
     expected_version: Option<i64>,
 ) -> Result<(), Error> {
-    let current = read(connection, shopper).await?;
-    let line = current.lines.iter().find(|line| line.product_id == product);
-    if line.map_or(0, |line| i64::from(line.quantity)) == quantity {
+    let (version, lines) = load(connection, shopper).await?;
+    // Also when the line has this quantity already: two tabs that each add one to the same line must make two of it.
+    if expected_version.is_some_and(|expected| expected != version) {
+        return Err(Error::aborted(format!("the basket changed: it is at version {version}, read it and try again")));
+    }
+    let count = lines.len();
+    let line = lines.into_iter().find(|line| line.product_id == product);
+    if line.as_ref().map_or(0, Line::quantity) == quantity {
         return Ok(());
     }
-    if expected_version.is_some_and(|expected| expected != current.version) {
-        return Err(Error::aborted(format!(
-            "the basket changed: it is at version {}, read it and try again",
-            current.version
-        )));
-    }
-    if line.is_none() && current.lines.len() >= LINES_MAX {
+    if line.is_none() && count >= LINES_MAX {
         return Err(Error::resource_exhausted(format!("a basket holds at most {LINES_MAX} different products")));
     }
     let version = next_version(connection, shopper).await?;
-    store(connection, shopper, product, quantity, version, &[]).await
+    let parts = line.map(|line| line.parts).unwrap_or_default();
+    store(connection, shopper, product, &parts::set(parts, shopper, version, quantity)).await
 }
 
 /// Moves a guest's lines into a customer's basket; what does not fit stays.
 pub async fn merge(connection: &mut Connection, guest: &str, customer: &str) -> Result<(), Error> {
-    let into = lines_of(connection, customer).await?;
+    let (_, into) = load(connection, customer).await?;
     let mut room = LINES_MAX.saturating_sub(into.len());
     let mut moved = Vec::new();
-    for line in lines_of(connection, guest).await? {
+    for line in load(connection, guest).await?.1 {
         let present = into.iter().find(|present| present.product_id == line.product_id);
         if present.is_some() || room > 0 {
             room -= usize::from(present.is_none());
@@ -64,50 +64,41 @@ pub async fn merge(connection: &mut Connection, guest: &str, customer: &str) -> 
     if moved.is_empty() {
         return Ok(());
     }
-    let version = next_version(connection, customer).await?;
-    next_version(connection, guest).await?;
+    let arrived = next_version(connection, customer).await?;
+    let left = next_version(connection, guest).await?;
     for (line, present) in moved {
-        let before = present.as_ref().map_or(0, |present| present.quantity);
-        let after = (before + line.quantity).min(QUANTITY_MAX);
-        let mut parts = present.map(|present| present.into_parts(customer)).unwrap_or_default();
-        if after > before {
-            parts.push(Part {
-                origin: guest.to_owned(),
-                origin_version: line.changed_version,
-                arrived_version: version,
-                quantity: after - before,
-            });
-            store(connection, customer, &line.product_id, after, version, &parts).await?;
+        let mut parts = present.map(|present| present.parts).unwrap_or_default();
+        let room = QUANTITY_MAX - parts::quantity(&parts);
+        let fitting = parts::oldest(line.parts, room);
+        if !fitting.is_empty() {
+            parts.extend(parts::carried(fitting, left, arrived));
+            store(connection, customer, &line.product_id, &parts).await?;
         }
-        store(connection, guest, &line.product_id, 0, version, &[]).await?;
+        store(connection, guest, &line.product_id, &[]).await?;
     }
     Ok(())
 }
 
 /// Takes out what was bought at a version: here, and in the baskets it was merged into since.
 pub async fn clear(connection: &mut Connection, buyer: &str, version: i64) -> Result<(), Error> {
-    let elsewhere: Vec<(String,)> =
-        query("SELECT shopper_id FROM parts WHERE origin = $1 AND origin_version <= $2 AND shopper_id <> $1")
-            .bind(buyer)
-            .bind(version)
-            .fetch_all(&mut *connection)
-            .await?;
+    let elsewhere: Vec<(String,)> = query(
+        "SELECT DISTINCT shopper_id FROM parts WHERE origin = $1 AND origin_version <= $2 AND shopper_id <> $1
+         AND (left_version IS NULL OR left_version > $2)",
+    )
+    .bind(buyer)
+    .bind(version)
+    .fetch_all(&mut *connection)
+    .await?;
     let mut owners: BTreeSet<String> = elsewhere.into_iter().map(|(owner,)| owner).collect();
     owners.insert(buyer.to_owned());
     for owner in owners {
         let mut changed = false;
-        for line in lines_of(connection, &owner).await? {
-            let product = line.product_id.clone();
-            let parts = line.into_parts(&owner);
-            let left = not_bought(parts.clone(), &owner, buyer, version);
-            if left == parts {
-                continue;
+        for line in load(connection, &owner).await?.1 {
+            let left = parts::not_bought(line.parts.clone(), &owner, buyer, version);
+            if left != line.parts {
+                store(connection, &owner, &line.product_id, &left).await?;
+                changed = true;
             }
-            let quantity = left.iter().map(|part| part.quantity).sum();
-            // So that what is left is told from what an earlier release changed.
-            let arrived = left.iter().map(|part| part.arrived_version).max().unwrap_or(0);
-            store(connection, &owner, &product, quantity, arrived, &left).await?;
-            changed = true;
         }
         if changed {
             next_version(connection, &owner).await?;
@@ -116,56 +107,83 @@ pub async fn clear(connection: &mut Connection, buyer: &str, version: i64) -> Re
     Ok(())
 }
 
-/// The lines of a basket, in their order, each with its parts.
-async fn lines_of(connection: &mut Connection, shopper: &str) -> Result<Vec<Line>, Error> {
-    let lines: Vec<(String, i64, i64)> =
-        query("SELECT product_id, quantity, changed_version FROM lines WHERE shopper_id = $1 ORDER BY position")
-            .bind(shopper)
-            .fetch_all(&mut *connection)
-            .await?;
-    let parts: Vec<(String, String, i64, i64, i64)> = query(
-        "SELECT product_id, origin, origin_version, arrived_version, quantity FROM parts
-         WHERE shopper_id = $1 ORDER BY arrived_version",
+/// A part of a line of a basket; a basket without lines has one row, and so has a line without parts.
+#[derive(sqlx::FromRow)]
+struct Row {
+    version: i64,
+    product_id: Option<String>,
+    line_quantity: Option<i64>,
+    changed_version: Option<i64>,
+    origin: Option<String>,
+    origin_version: Option<i64>,
+    left_version: Option<i64>,
+    arrived_version: Option<i64>,
+    quantity: Option<i64>,
+}
+
+impl Row {
+    fn part(self) -> Option<Part> {
+        Some(Part {
+            origin: self.origin?,
+            origin_version: self.origin_version?,
+            left_version: self.left_version,
+            arrived_version: self.arrived_version?,
+            quantity: self.quantity?,
+        })
+    }
+}
+
+/// A basket's version and its lines, in their order.
+async fn load(connection: &mut Connection, shopper: &str) -> Result<(i64, Vec<Line>), Error> {
+    // One statement, so that all of it is of one moment.
+    let rows: Vec<Row> = query(
+        "SELECT b.version, l.product_id, l.quantity AS line_quantity, l.changed_version, p.origin, p.origin_version,
+                p.left_version, p.arrived_version, p.quantity
+         FROM baskets b LEFT JOIN lines l ON l.shopper_id = b.shopper_id
+              LEFT JOIN parts p ON p.shopper_id = l.shopper_id AND p.product_id = l.product_id
+         WHERE b.shopper_id = $1 ORDER BY l.position, l.product_id, p.arrived_version, p.origin_version",
     )
     .bind(shopper)
     .fetch_all(connection)
     .await?;
-    let line = |(product_id, quantity, changed_version): (String, i64, i64)| {
-        let of_line = parts.iter().filter(|part| part.0 == product_id);
-        let parts = of_line.map(|(_, origin, origin_version, arrived_version, quantity)| Part {
-            origin: origin.clone(),
-            origin_version: *origin_version,
-            arrived_version: *arrived_version,
-            quantity: *quantity,
-        });
-        let parts = parts.collect();
-        Line { product_id, quantity, changed_version, parts }
+    let version = rows.first().map_or(0, |row| row.version);
+    let mut lines: Vec<(Line, i64, i64)> = Vec::new();
+    for mut row in rows {
+        let (Some(product_id), Some(quantity), Some(changed_version)) =
+            (row.product_id.take(), row.line_quantity, row.changed_version)
+        else {
+            continue;
+        };
+        if lines.last().is_none_or(|(line, ..)| line.product_id != product_id) {
+            lines.push((Line { product_id, parts: Vec::new() }, changed_version, quantity));
+        }
+        if let Some((line, ..)) = lines.last_mut() {
+            line.parts.extend(row.part());
+        }
+    }
+    let line = |(line, changed_version, quantity): (Line, i64, i64)| Line {
+        parts: parts::stored(line.parts, shopper, changed_version, quantity),
+        ..line
     };
-    Ok(lines.into_iter().map(line).collect())
+    Ok((version, lines.into_iter().map(line).collect()))
 }
 
-/// Stores a line and its parts, or takes it out when its quantity is 0.
-async fn store(
-    connection: &mut Connection,
-    shopper: &str,
-    product: &str,
-    quantity: i64,
-    changed_version: i64,
-    parts: &[Part],
-) -> Result<(), Error> {
+/// Stores a line with its parts, or takes it out when it has none.
+async fn store(connection: &mut Connection, shopper: &str, product: &str, parts: &[Part]) -> Result<(), Error> {
     query("DELETE FROM parts WHERE shopper_id = $1 AND product_id = $2")
         .bind(shopper)
         .bind(product)
         .execute(&mut *connection)
         .await?;
-    if quantity == 0 {
+    // A line whose `changed_version` is another one was changed by a release that knew no parts.
+    let Some(changed_version) = parts.iter().map(|part| part.arrived_version).max() else {
         query("DELETE FROM lines WHERE shopper_id = $1 AND product_id = $2")
             .bind(shopper)
             .bind(product)
             .execute(connection)
             .await?;
         return Ok(());
-    }
+    };
     // The columns of earlier releases say nothing any more: an earlier release must not take out what is not there.
     query(
         "INSERT INTO lines (shopper_id, product_id, quantity, position, changed_version)
@@ -175,19 +193,20 @@ async fn store(
     )
     .bind(shopper)
     .bind(product)
-    .bind(quantity)
+    .bind(parts::quantity(parts))
     .bind(changed_version)
     .execute(&mut *connection)
     .await?;
     for part in parts {
         query(
-            "INSERT INTO parts (shopper_id, product_id, origin, origin_version, arrived_version, quantity)
-             VALUES ($1, $2, $3, $4, $5, $6)",
+            "INSERT INTO parts (shopper_id, product_id, origin, origin_version, left_version, arrived_version, quantity)
+             VALUES ($1, $2, $3, $4, $5, $6, $7)",
         )
         .bind(shopper)
         .bind(product)
         .bind(&part.origin)
         .bind(part.origin_version)
+        .bind(part.left_version)
         .bind(part.arrived_version)
         .bind(part.quantity)
         .execute(&mut *connection)

@@ -83,13 +83,19 @@ async fn quantities_are_absolute_and_kept_in_order(#[values(Kind::Sqlite, Kind::
 
 #[rstest]
 #[tokio::test]
-async fn a_stale_version_is_aborted_unless_it_changes_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+async fn a_stale_version_is_aborted_also_when_the_line_is_as_wanted(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let (_database, baskets) = open(kind).await;
     set(&baskets, GUEST, "mug", 2, Some(0)).await.unwrap();
-    let repeated = set(&baskets, GUEST, "mug", 2, Some(0)).await.unwrap();
-    assert_eq!(repeated.version, 1, "a repeat changes nothing");
-    let error = set(&baskets, GUEST, "mug", 3, Some(0)).await.unwrap_err();
-    assert_eq!(error.code, Code::Aborted);
+    for quantity in [2, 3] {
+        let error = set(&baskets, GUEST, "mug", quantity, Some(0)).await.unwrap_err();
+        assert_eq!(error.code, Code::Aborted, "{quantity}");
+    }
+    for version in [None, Some(1)] {
+        let repeated = set(&baskets, GUEST, "mug", 2, version).await.unwrap();
+        assert_eq!(repeated.version, 1, "it is so already");
+    }
     assert_eq!(lines(&get(&baskets, GUEST).await), [("mug", 2)]);
 }
 
@@ -221,8 +227,8 @@ async fn a_change_under_a_known_key_has_happened(#[values(Kind::Sqlite, Kind::Po
     }
 }
 
-/// Two tabs, each at a replica of its own, add products as the storefront does: read, set at the version read, again when
-/// it changed in between.
+/// Two tabs, each at a replica of its own, add products as the storefront does: read, set at the version read, again
+/// when it changed in between. One product is each tab's own, one is added by both.
 #[rstest]
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn two_tabs_at_two_replicas_lose_nothing(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
@@ -231,15 +237,9 @@ async fn two_tabs_at_two_replicas_lose_nothing(#[values(Kind::Sqlite, Kind::Post
     for tab in ["left", "right"] {
         let replica = replica(&database).await;
         tabs.spawn(async move {
-            for number in 0..12 {
-                let product = format!("{tab}-{number}");
-                loop {
-                    let version = get(&replica, GUEST).await.version;
-                    match set(&replica, GUEST, &product, 1, Some(version)).await {
-                        Ok(_) => break,
-                        Err(error) => assert_eq!(error.code, Code::Aborted, "{error}"),
-                    }
-                }
+            for _ in 0..12 {
+                add_one(&replica, tab).await;
+                add_one(&replica, "both").await;
             }
         });
     }
@@ -247,7 +247,20 @@ async fn two_tabs_at_two_replicas_lose_nothing(#[values(Kind::Sqlite, Kind::Post
         tab.unwrap();
     }
     let basket = get(&baskets, GUEST).await;
-    assert_eq!((basket.version, basket.lines.len()), (24, 24));
+    let mut held = lines(&basket);
+    held.sort_unstable();
+    assert_eq!((basket.version, held), (48, vec![("both", 24), ("left", 12), ("right", 12)]));
+}
+
+async fn add_one(baskets: &Baskets, product: &str) {
+    loop {
+        let seen = get(baskets, GUEST).await;
+        let held = seen.lines.iter().find(|line| line.product_id == product).map_or(0, |line| line.quantity);
+        match set(baskets, GUEST, product, held + 1, Some(seen.version)).await {
+            Ok(_) => return,
+            Err(error) => assert_eq!(error.code, Code::Aborted, "{error}"),
+        }
+    }
 }
 
 /// A purchase is cleared, again and again, while another tab goes on adding.

@@ -84,13 +84,54 @@ async fn a_bought_line_that_was_merged_with_a_later_one_does_not_come_back(
 
 #[rstest]
 #[tokio::test]
-async fn a_line_that_was_changed_after_it_was_bought_comes_along(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+async fn of_a_line_that_grew_after_it_was_bought_only_the_rest_comes_along(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
     let shop = Shop::open(kind).await;
     let bought = shop.set(AT_HOME, "mug", 2).await;
     shop.set(AT_HOME, "mug", 3).await;
     shop.merge(AT_HOME).await;
+    shop.set(ADA, "mug", 4).await;
     shop.clear(AT_HOME, bought).await;
-    assert_eq!(shop.adas().await, of(&[("mug", 3)]), "lines that were changed later stay");
+    assert_eq!(shop.adas().await, of(&[("mug", 2)]), "the two that were added since stay");
+}
+
+#[rstest]
+#[tokio::test]
+async fn a_line_that_is_set_while_it_is_bought_keeps_what_was_added(
+    #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
+) {
+    for (sets, left) in [
+        (&[3][..], 1),
+        (&[2], 0),
+        (&[1], 0),
+        // The newest go first, and what comes after that is new.
+        (&[3, 2], 0),
+        (&[1, 3], 2),
+        (&[0, 2], 2),
+    ] {
+        let shop = Shop::open(kind).await;
+        let bought = shop.set(ADA, "mug", 2).await;
+        for quantity in sets {
+            shop.set(ADA, "mug", *quantity).await;
+        }
+        shop.clear(ADA, bought).await;
+        shop.clear(ADA, bought).await;
+        let expected = if left == 0 { of(&[]) } else { of(&[("mug", left)]) };
+        assert_eq!(shop.adas().await, expected, "{sets:?}");
+    }
+}
+
+/// A guest who stays a guest: what was carried into the account before is not what is bought later.
+#[rstest]
+#[tokio::test]
+async fn what_had_left_before_it_was_bought_stays(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let shop = Shop::open(kind).await;
+    shop.set(AT_HOME, "mug", 2).await;
+    shop.merge(AT_HOME).await;
+    let bought = shop.set(AT_HOME, "cup", 1).await;
+    shop.clear(AT_HOME, bought).await;
+    assert_eq!(shop.adas().await, of(&[("mug", 2)]), "only the cup was bought");
 }
 
 #[rstest]

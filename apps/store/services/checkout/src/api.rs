@@ -9,9 +9,10 @@ use store_contracts::store::checkout::v1::{
 };
 use store_contracts::store::orders::v1::OpenRequest;
 use store_contracts::store::types::v1::Money;
+use tokio::time::Instant;
 
 use crate::drive::{Driver, Started};
-use crate::log::{self, Log, Saga};
+use crate::log::{self, Log, NewOrder, Saga};
 use crate::planted::{Planted, PlantedBug};
 use crate::steps::{Callees, CardInput};
 use crate::{answer, limits, quote};
@@ -51,9 +52,10 @@ impl CheckoutApi {
     }
 
     /// The order that the shopper saw, if it still costs the same.
-    async fn order_as_seen(&self, call: &Call, request: &PlaceRequest, seen: &Money) -> Result<OpenRequest, Error> {
+    async fn order_as_seen(&self, call: &Call, request: &PlaceRequest, seen: &Money) -> Result<NewOrder, Error> {
         let country = &request.address.country;
-        let quote = self.callees.quote(call, &request.shopper_id, &seen.currency, country, false).await?;
+        let (quote, merged_from) =
+            self.callees.quote(call, &request.shopper_id, &seen.currency, country, false).await?;
         let why = if quote.lines.is_empty() && quote.unavailable_product_ids.is_empty() {
             "The basket is empty: there is nothing to order."
         } else if !quote.unavailable_product_ids.is_empty() {
@@ -63,20 +65,56 @@ impl CheckoutApi {
         } else if quote.total.as_option() != Some(seen) {
             "A price has changed since this page was shown: please check the new total and order again."
         } else {
-            return Ok(OpenRequest {
+            let body = OpenRequest {
                 order_id: uuid::Uuid::now_v7().to_string(),
                 shopper_id: request.shopper_id.clone(),
                 email: request.email.clone(),
                 address: request.address.clone(),
                 ..quote::order_of(&quote)
-            });
+            };
+            return Ok(NewOrder { body, merged_from });
         };
         Err(Error::failed_precondition(why).with_detail(&quote))
     }
 
+    /// Logs the order and waits for its decision, or for that of the order that was logged under this key meanwhile.
+    async fn start(
+        &self,
+        wanted: PlaceRequest,
+        order: NewOrder,
+        card: CardInput,
+        before: i64,
+        until: Instant,
+    ) -> Result<PlaceResponse, Error> {
+        let Some(Started { saga, decided }) = self.driver.open(wanted.clone(), order, card, before).await? else {
+            let saga = self.earlier(&wanted).await?;
+            let saga = saga.ok_or_else(|| Error::aborted("The order could not be logged: please try again."))?;
+            return Ok(answer(self.wait_for(saga, until).await?));
+        };
+        match tokio::time::timeout_at(until, decided).await {
+            Ok(Ok(saga)) => Ok(answer(*saga)),
+            // Its task rests, or another replica has it: the log knows.
+            Ok(Err(_)) => Ok(answer(self.wait_for(saga, until).await?)),
+            Err(_) => Ok(answer(saga)),
+        }
+    }
+
+    /// The bug `key-ignored`: the order of a key that comes again is placed again.
+    async fn place_again(
+        &self,
+        earlier: Saga,
+        mut wanted: PlaceRequest,
+        card: CardInput,
+        until: Instant,
+    ) -> Result<PlaceResponse, Error> {
+        wanted.idempotency_key = uuid::Uuid::now_v7().to_string();
+        let body = OpenRequest { order_id: uuid::Uuid::now_v7().to_string(), ..earlier.order };
+        self.start(wanted, NewOrder { body, ..NewOrder::default() }, card, 0, until).await
+    }
+
     /// Waits for the decision of an order that some other task or replica drives.
-    async fn wait_for(&self, mut saga: Saga, until: tokio::time::Instant) -> Result<Saga, Error> {
-        while !is_decided(&saga) && tokio::time::Instant::now() < until {
+    async fn wait_for(&self, mut saga: Saga, until: Instant) -> Result<Saga, Error> {
+        while !is_decided(&saga) && Instant::now() < until {
             tokio::time::sleep(LOOK_EVERY).await;
             if let Some(now) = self.log.by_order(&saga.order_id).await? {
                 saga = now;
@@ -92,7 +130,8 @@ impl Checkout for CheckoutApi {
         limits::shopper_id(&request.shopper_id)?;
         limits::currency(&request.currency)?;
         limits::country(&request.country)?;
-        let quote = self.callees.quote(call, &request.shopper_id, &request.currency, &request.country, true).await?;
+        let (quote, _) =
+            self.callees.quote(call, &request.shopper_id, &request.currency, &request.country, true).await?;
         if quote.lines.is_empty() && quote.unavailable_product_ids.is_empty() {
             return Err(Error::failed_precondition("The basket is empty: there is nothing to order."));
         }
@@ -101,43 +140,28 @@ impl Checkout for CheckoutApi {
 
     async fn place(&self, call: &Call, request: PlaceRequest) -> Result<PlaceResponse, Error> {
         let seen = limits::place(&request)?;
-        let until = tokio::time::Instant::now() + PATIENCE.min(call.time_left().saturating_sub(WAY_BACK));
+        let until = Instant::now() + PATIENCE.min(call.time_left().saturating_sub(WAY_BACK));
         let card = CardInput { number: request.card_number.clone(), expiry: request.card_expiry.clone() };
         let before = request.place_before_ms;
-        let mut wanted = log::comparable(request);
-        let earlier = self.earlier(&wanted).await?;
-        if let Some(saga) = earlier.as_ref().filter(|_| !self.planted.is(PlantedBug::KeyIgnored)) {
-            return Ok(answer(self.wait_for(saga.clone(), until).await?));
+        let wanted = log::comparable(request);
+        if let Some(saga) = self.earlier(&wanted).await? {
+            if self.planted.is(PlantedBug::KeyIgnored) {
+                return self.place_again(saga, wanted, card, until).await;
+            }
+            return Ok(answer(self.wait_for(saga, until).await?));
         }
         if !self.driver.has_room() {
             return Err(Error::resource_exhausted("Too many orders are being placed: please try again in a moment."));
         }
-        let order = match earlier {
-            None => match self.order_as_seen(call, &wanted, &seen).await {
-                Ok(order) => order,
-                // The same key, placed meanwhile by a request that ran beside this one, has emptied the basket.
-                Err(error) => match self.earlier(&wanted).await? {
-                    Some(saga) => return Ok(answer(self.wait_for(saga, until).await?)),
-                    None => return Err(error),
-                },
+        let order = match self.order_as_seen(call, &wanted, &seen).await {
+            Ok(order) => order,
+            // The same key, placed meanwhile by a request that ran beside this one, has emptied the basket.
+            Err(error) => match self.earlier(&wanted).await? {
+                Some(saga) => return Ok(answer(self.wait_for(saga, until).await?)),
+                None => return Err(error),
             },
-            // The bug `key-ignored`.
-            Some(saga) => {
-                wanted.idempotency_key = uuid::Uuid::now_v7().to_string();
-                OpenRequest { order_id: uuid::Uuid::now_v7().to_string(), ..saga.order }
-            }
         };
-        let Some(Started { saga, decided }) = self.driver.open(wanted.clone(), order, card, before).await? else {
-            let saga = self.earlier(&wanted).await?;
-            let saga = saga.ok_or_else(|| Error::aborted("The order could not be logged: please try again."))?;
-            return Ok(answer(self.wait_for(saga, until).await?));
-        };
-        match tokio::time::timeout_at(until, decided).await {
-            Ok(Ok(saga)) => Ok(answer(*saga)),
-            // Its task rests, or another replica has it: the log knows.
-            Ok(Err(_)) => Ok(answer(self.wait_for(saga, until).await?)),
-            Err(_) => Ok(answer(saga)),
-        }
+        self.start(wanted, order, card, before, until).await
     }
 
     async fn status(&self, _call: &Call, request: StatusRequest) -> Result<StatusResponse, Error> {

@@ -8,11 +8,10 @@ use std::time::Duration;
 
 use shoal_sdk::{Code, Error, Faults, Shutdown};
 use store_contracts::store::checkout::v1::PlaceRequest;
-use store_contracts::store::orders::v1::OpenRequest;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-use crate::log::{Log, Saga, StepResult};
+use crate::log::{Log, NewOrder, Saga, StepResult};
 use crate::running::Running;
 use crate::saga::{self, Outcome, State, Step};
 use crate::steps::{Callees, CardInput};
@@ -77,7 +76,7 @@ impl Driver {
     pub async fn open(
         &self,
         request: PlaceRequest,
-        order: OpenRequest,
+        order: NewOrder,
         card: CardInput,
         before_millis: i64,
     ) -> Result<Option<Started>, Error> {

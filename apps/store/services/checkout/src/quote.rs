@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use shoal_sdk::{Call, Error};
-use store_contracts::store::basket::v1::{BasketContents, BasketLine, GetRequest};
+use store_contracts::store::basket::v1::{BasketContents, BasketLine, GetRequest, MergedFrom};
 use store_contracts::store::catalogue::v1::{BatchGetProductsRequest, Product};
 use store_contracts::store::checkout::v1::{PricedLine, QuoteResponse};
 use store_contracts::store::inventory::v1::AvailableRequest;
@@ -86,7 +86,8 @@ pub fn order_of(quote: &QuoteResponse) -> OpenRequest {
 }
 
 impl Callees {
-    /// What the basket costs right now. `with_stock` also looks how much there is; without an answer there is enough.
+    /// What the basket costs right now, and what was merged into it. `with_stock` also looks how much there is; without
+    /// an answer there is enough.
     pub async fn quote(
         &self,
         call: &Call,
@@ -94,7 +95,7 @@ impl Callees {
         currency: &str,
         country: &str,
         with_stock: bool,
-    ) -> Result<QuoteResponse, Error> {
+    ) -> Result<(QuoteResponse, Vec<MergedFrom>), Error> {
         let basket = self.contents(call, shopper_id).await?;
         let ids: Vec<String> = basket.lines.iter().map(|line| line.product_id.clone()).collect();
         let products = async {
@@ -113,7 +114,7 @@ impl Callees {
         }
         let (shipping, flat) = self.shipping(call, country, currency, &priced).await?;
         let total = priced.subtotal.checked_add(shipping).ok_or_else(too_large)?;
-        Ok(QuoteResponse {
+        let quote = QuoteResponse {
             lines: priced.lines,
             subtotal: money(priced.subtotal, currency).into(),
             shipping: money(shipping, currency).into(),
@@ -122,7 +123,8 @@ impl Callees {
             shipping_is_flat_rate: flat,
             unavailable_product_ids: priced.unavailable,
             ..Default::default()
-        })
+        };
+        Ok((quote, basket.merged_from))
     }
 
     async fn contents(&self, call: &Call, shopper_id: &str) -> Result<BasketContents, Error> {

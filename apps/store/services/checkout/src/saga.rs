@@ -92,7 +92,8 @@ fn after_done(step: Step) -> State {
 
 fn after_refusal(step: Step) -> State {
     match step {
-        Step::Open => State::Refused,
+        // Opened it may be all the same: by an earlier call whose answer was lost, of a release that took this order.
+        Step::Open => State::Undoing(Undo::Cancel),
         // Nothing is held, but a release leaves a mark that refuses a reservation that is still on its way.
         Step::Reserve => State::Undoing(Undo::Release),
         // Likewise for an authorisation that is still on its way.

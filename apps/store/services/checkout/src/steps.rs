@@ -160,7 +160,11 @@ impl Callees {
             Undo::Cancel => {
                 let reason = saga.refusal.chars().filter(|letter| !letter.is_control()).take(REASON_MAX).collect();
                 let request = CancelRequest { order_id, reason, fence, ..Default::default() };
-                outcome_of(self.orders.cancel(call, request).await)
+                match self.orders.cancel(call, request).await {
+                    // It was never opened, and now never will be.
+                    Err(error) if error.code == Code::NotFound => done(),
+                    answer => outcome_of(answer),
+                }
             }
         }
     }

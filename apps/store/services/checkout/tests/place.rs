@@ -73,6 +73,21 @@ async fn each_step_may_fail_in_each_way(#[values(Kind::Sqlite, Kind::Postgres)] 
     }
 }
 
+/// Opened by a call whose answer was lost, and refused when it is opened again, as by another release: nothing stays
+/// pending of an order that the shopper is told was refused.
+#[rstest]
+#[tokio::test]
+async fn an_order_that_was_opened_and_then_refused_is_cancelled(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let world = World::new(kind);
+    let parts = checkout(&world).await;
+    world.fail("open", &[Fault::LostAfter, Fault::Refused]);
+    let placed = place(&parts, request("key-00000001")).await.unwrap();
+    assert_eq!(placed.state, PlaceState::PLACE_STATE_REFUSED);
+    quiet(&parts).await;
+    assert_eq!(world.order().1, OrderIs::Cancelled(placed.refusal));
+    world.check(false);
+}
+
 /// A capture that is refused turns back, and each undoing step may get lost too.
 #[rstest]
 #[tokio::test]

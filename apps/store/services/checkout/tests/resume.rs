@@ -12,7 +12,7 @@ use rstest::rstest;
 use shoal_sdk::{Call, Shutdown};
 use store_contracts::store::checkout::v1::{Checkout, PlaceState, StatusRequest};
 use test_databases::Kind;
-use world::{Fault, OrderIs, World, checkout, environment, place, quiet, request, until};
+use world::{Fault, OrderIs, World, checkout, checkout_in, environment, place, quiet, request, until};
 
 const STEPS: [&str; 7] = ["open", "reserve", "authorise", "commit-stock", "capture", "confirm", "basket/clear"];
 /// Longer than any lease with its wait.
@@ -104,6 +104,23 @@ async fn an_order_that_waits_for_a_callee_is_pending_and_then_placed(
     world.check(true);
     let answer = place(&parts, request("key-00000001")).await.unwrap();
     assert_eq!(answer.state, PlaceState::PLACE_STATE_CONFIRMED);
+}
+
+/// A bank that takes longer than a call: what took effect is found done by a later one, on the way there and back.
+#[rstest]
+#[tokio::test]
+async fn a_callee_slower_than_a_call_is_found_done(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    for bought in [true, false] {
+        let world = World::new(kind);
+        let quick = environment(&world).with_settings(&serde_json::json!({ "lease-ms": 1_000 })).unwrap();
+        let parts = checkout_in(&world, quick).await;
+        world.fail("authorise", &[Fault::Silent; 2]);
+        world.fail("undo-void", &[Fault::Silent; 2]);
+        world.fail("capture", if bought { &[Fault::Silent; 2] } else { &[Fault::Refused] });
+        place(&parts, request("key-00000001")).await.unwrap();
+        quiet(&parts).await;
+        world.check(bought);
+    }
 }
 
 /// A checkout is paused in the middle of a step; another takes the order over and finishes it; then the first wakes up

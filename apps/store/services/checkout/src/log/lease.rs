@@ -8,15 +8,25 @@ use shoal_sdk::{Error, query};
 
 use super::stored::{Stored, columns};
 use super::{Log, Saga};
+use crate::LEASE_MILLIS;
+
+/// The furthest ahead that a lease can end, in milliseconds: the longest there may be, as long again for a renewal that
+/// waited for its turn, and some seconds until the next try. One that ends later was taken before the clock was set back.
+const AHEAD_MAX: i64 = 2 * (*LEASE_MILLIS.end()).cast_signed() + 10_000;
 
 impl Log {
-    /// Makes the leases of these orders last from now on, each as far as it is still held under this fence.
+    /// Makes the leases of these orders last from now on, each as far as it is still held under this fence. They last
+    /// longer by the time that this write waited for its turn, since the next one may wait as long: whoever waits in the
+    /// queue is alive, and another replica, which waits less, would take the order and lose its card.
     pub async fn renew(&self, fences: &BTreeMap<String, i64>) -> Result<(), Error> {
         if fences.is_empty() {
             return Ok(());
         }
+        let asked = (self.clock)();
         let mut transaction = self.database.write().await?;
-        let until = self.lease_until((self.clock)(), Duration::ZERO);
+        let now = (self.clock)();
+        let waited = Duration::from_millis(now.saturating_sub(asked).max(0).unsigned_abs());
+        let until = self.lease_until(now, waited.min(self.lease));
         for (order_id, fence) in fences {
             query(
                 "UPDATE sagas SET lease_millis = $3
@@ -31,14 +41,17 @@ impl Log {
         transaction.commit().await
     }
 
-    /// Takes over up to `limit` unfinished sagas whose lease has run out, under a higher fence; `mine` are not adopted,
-    /// since their tasks are alive here.
+    /// Takes over up to `limit` unfinished sagas whose lease has run out, or ends later than any can, under a higher
+    /// fence; `mine` are not adopted, since their tasks are alive here.
     pub async fn adopt(&self, limit: i64, mine: &BTreeMap<String, i64>) -> Result<Vec<Saga>, Error> {
+        let now = (self.clock)();
         let looked_at = limit.saturating_add(i64::try_from(mine.len()).unwrap_or(i64::MAX));
         let due: Vec<(String,)> = query(
-            "SELECT order_id FROM sagas WHERE finished = 0 AND lease_millis <= $1 ORDER BY lease_millis LIMIT $2",
+            "SELECT order_id FROM sagas WHERE finished = 0 AND (lease_millis <= $1 OR lease_millis > $2)
+             ORDER BY lease_millis LIMIT $3",
         )
-        .bind((self.clock)())
+        .bind(now)
+        .bind(now.saturating_add(AHEAD_MAX))
         .bind(looked_at)
         .fetch_all(&mut *self.database.read().await?)
         .await?;
@@ -54,13 +67,14 @@ impl Log {
             // Another replica may have been faster between the read and the lock.
             let taken = query(concat!(
                 "UPDATE sagas SET lease_holder = $2, lease_millis = $3, fence = fence + 1
-                 WHERE order_id = $1 AND finished = 0 AND lease_millis <= $4 RETURNING ",
+                 WHERE order_id = $1 AND finished = 0 AND (lease_millis <= $4 OR lease_millis > $5) RETURNING ",
                 columns!()
             ))
             .bind(&order_id)
             .bind(&self.holder)
             .bind(self.lease_until(now, Duration::ZERO))
             .bind(now)
+            .bind(now.saturating_add(AHEAD_MAX))
             .fetch_optional::<Stored>(&mut transaction)
             .await?;
             match taken.map(Stored::read).transpose() {

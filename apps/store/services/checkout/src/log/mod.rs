@@ -2,6 +2,7 @@
 //! an entry must hold its lease: the fence it took it with must still be the entry's. It never calls a service.
 
 mod lease;
+mod pieces;
 mod stored;
 #[cfg(test)]
 mod tests;
@@ -9,12 +10,13 @@ mod tests;
 use std::time::Duration;
 
 use shoal_sdk::{Connection, Database, Error, query};
+use store_contracts::store::basket::v1::MergedFrom;
 use store_contracts::store::checkout::v1::PlaceRequest;
 use store_contracts::store::orders::v1::OpenRequest;
 
+use crate::Clock;
 use crate::planted::{Planted, PlantedBug};
 use crate::saga::{Outcome, State, Step};
-use crate::{Clock, answer};
 pub use stored::{Body, Saga, body_hash, comparable};
 use stored::{Stored, columns, json};
 
@@ -30,6 +32,14 @@ pub struct StepResult {
     pub outcome: Outcome,
     /// Of a refusal the sentence for the shopper, of an unknown outcome what is known of it.
     pub detail: String,
+}
+
+/// An order that is to be logged.
+#[derive(Clone, Debug, Default)]
+pub struct NewOrder {
+    pub body: OpenRequest,
+    /// What its basket holds that was merged into it.
+    pub merged_from: Vec<MergedFrom>,
 }
 
 /// The log over one database, which other replicas may share.
@@ -75,17 +85,24 @@ impl Log {
     /// when the key was logged by another meanwhile.
     ///
     /// # Errors
-    /// `deadline_exceeded` when it is too late, `failed_precondition` when the same basket is being ordered, or was,
-    /// under another key.
+    /// `deadline_exceeded` when it is too late, `failed_precondition` when the same basket or pieces of it are being
+    /// ordered, or were, under another key.
     pub async fn open(
         &self,
         request: &PlaceRequest,
-        order: &OpenRequest,
+        order: &NewOrder,
         before_millis: i64,
     ) -> Result<Option<Saga>, Error> {
         let state = State::Doing(Step::Open);
+        let NewOrder { body: order, merged_from } = order;
         let total = order.total.as_option().cloned().unwrap_or_default();
-        let mut transaction = self.database.write_for(&format!("shopper:{}", request.shopper_id)).await?;
+        // Whoever buys pieces of other baskets must not run beside orders of those. That is rare, and all of it is one
+        // lock, which nobody can take in another order.
+        let mut transaction = if merged_from.is_empty() {
+            self.database.write_for(&format!("shopper:{}", request.shopper_id)).await?
+        } else {
+            self.database.write().await?
+        };
         // Read inside the lock, which may have been long in coming.
         let now = (self.clock)();
         if by_key(&mut transaction, &request.idempotency_key).await?.is_some() {
@@ -95,7 +112,7 @@ impl Log {
             return Err(Error::deadline_exceeded("The order came too late and was not placed: please order again."));
         }
         if !self.planted.is(PlantedBug::KeyIgnored) {
-            not_ordered_yet(&mut transaction, request, now).await?;
+            pieces::not_ordered_yet(&mut transaction, request, merged_from, now).await?;
         }
         let inserted = query(
             "INSERT INTO sagas (order_id, idempotency_key, request, order_body, basket_version, state, lease_holder,
@@ -120,6 +137,7 @@ impl Log {
         if inserted == 0 {
             return Ok(None);
         }
+        pieces::remember(&mut transaction, &order.order_id, merged_from).await?;
         write_ahead(&mut transaction, &order.order_id, 1, state, 1, now).await?;
         transaction.commit().await?;
         Ok(Some(Saga {
@@ -201,6 +219,7 @@ impl Log {
         for (order_id,) in due {
             let mut transaction = self.database.write_for(&order_id).await?;
             query("DELETE FROM saga_steps WHERE order_id = $1").bind(&order_id).execute(&mut transaction).await?;
+            pieces::forget(&mut transaction, &order_id).await?;
             shortened += query("UPDATE sagas SET request = '', order_body = '' WHERE order_id = $1 AND request <> ''")
                 .bind(&order_id)
                 .execute(&mut transaction)
@@ -219,29 +238,6 @@ impl Log {
 async fn by_key(connection: &mut Connection, key: &str) -> Result<Option<Saga>, Error> {
     let query = query(concat!("SELECT ", columns!(), " FROM sagas WHERE idempotency_key = $1")).bind(key);
     Stored::find(query, connection).await
-}
-
-/// Refuses to order a basket that is being ordered, or was bought at this version or a later one: it is cleared only
-/// once it is bought, and until then another page can still show it.
-async fn not_ordered_yet(connection: &mut Connection, request: &PlaceRequest, now: i64) -> Result<(), Error> {
-    let other = query(concat!(
-        "SELECT ",
-        columns!(),
-        " FROM sagas WHERE shopper_id = $1
-           AND state NOT IN ('refused', 'undo-restock', 'undo-void', 'undo-release', 'undo-cancel')
-           AND (finished = 0 OR (basket_version >= $2 AND opened_millis > $3))
-          ORDER BY opened_millis DESC LIMIT 1"
-    ))
-    .bind(&request.shopper_id)
-    .bind(request.basket_version)
-    .bind(now.saturating_sub(millis(KEPT)));
-    match Stored::find(other, connection).await? {
-        None => Ok(()),
-        Some(other) => {
-            let why = "This basket was ordered already, from another page: please look at that order.";
-            Err(Error::failed_precondition(why).with_detail(&answer(other)))
-        }
-    }
 }
 
 async fn write_ahead(

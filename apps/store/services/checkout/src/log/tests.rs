@@ -12,7 +12,7 @@ use test_databases::{Kind, TestDatabase};
 
 const LEASE_MILLIS: i64 = 15_000;
 
-/// The statement of `not_ordered_yet` names the refused states.
+/// The statements of `pieces` name the refused states.
 #[test]
 fn refused_states_are_those_the_statement_names() {
     let named = ["refused", "undo-restock", "undo-void", "undo-release", "undo-cancel"];
@@ -61,7 +61,7 @@ fn request(number: usize) -> (PlaceRequest, OpenRequest) {
 
 async fn open(log: &Log, number: usize) -> Saga {
     let (request, order) = request(number);
-    log.open(&request, &order, 0).await.unwrap().unwrap()
+    log.open(&request, &NewOrder { body: order, ..NewOrder::default() }, 0).await.unwrap().unwrap()
 }
 
 fn done() -> StepResult {
@@ -148,4 +148,49 @@ async fn each_order_is_adopted_by_one(#[values(Kind::Sqlite, Kind::Postgres)] ki
     }
     adopted.sort();
     assert_eq!(adopted, ["order-20", "order-21", "order-22", "order-23"]);
+}
+
+/// Whoever waits for its turn to write is alive: the lease it renews lasts as much longer.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_renewal_that_waited_lasts_longer(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let replicas = Replicas::new(kind);
+    let (log, other) = (replicas.log("checkout-1").await, replicas.log("checkout-2").await);
+    let saga = open(&log, 1).await;
+    let asks = Arc::new(AtomicI64::new(0));
+    let (counted, millis) = (Arc::clone(&asks), Arc::clone(&replicas.millis));
+    let clock = move || {
+        counted.fetch_add(1, Ordering::SeqCst);
+        millis.load(Ordering::SeqCst)
+    };
+    let queued = Log { clock: Arc::new(clock), ..log };
+    let turn = other.database.write().await.unwrap();
+    let mine = BTreeMap::from([(saga.order_id, saga.fence)]);
+    let renewing = tokio::spawn(async move { queued.renew(&mine).await });
+    let deadline = std::time::Instant::now() + Duration::from_secs(30);
+    while asks.load(Ordering::SeqCst) == 0 {
+        assert!(std::time::Instant::now() < deadline, "it does not ask for a turn");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    replicas.wait(5_000);
+    turn.rollback().await.unwrap();
+    renewing.await.unwrap().unwrap();
+    replicas.wait(LEASE_MILLIS + 4_999);
+    assert!(other.adopt(9, &nobody()).await.unwrap().is_empty(), "as long again as it waited");
+    replicas.wait(1);
+    assert_eq!(other.adopt(9, &nobody()).await.unwrap().len(), 1);
+}
+
+/// A lease that ends later than any can was taken before the clock was set back.
+#[rstest]
+#[tokio::test]
+async fn a_clock_that_is_set_back_delays_no_order(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let replicas = Replicas::new(kind);
+    let (log, other) = (replicas.log("checkout-1").await, replicas.log("checkout-2").await);
+    let saga = open(&log, 1).await;
+    let mine = BTreeMap::from([(saga.order_id, saga.fence)]);
+    replicas.wait(-3_600_000);
+    assert!(log.adopt(9, &mine).await.unwrap().is_empty(), "its task runs here");
+    assert_eq!(other.adopt(9, &nobody()).await.unwrap().remove(0).fence, 2);
+    assert!(log.adopt(9, &nobody()).await.unwrap().is_empty(), "the new lease is one as any");
 }

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use checkout::{Parts, calls};
 use shoal_sdk::{Call, Code, Environment, Error};
+use store_contracts::store::basket::v1::MergedFrom;
 use store_contracts::store::checkout::v1::{
     Checkout, PlaceRequest, PlaceResponse, QuoteRequest, QuoteResponse, StatusRequest,
 };
@@ -34,6 +35,8 @@ pub enum Fault {
     LostBefore,
     /// It takes effect, and the answer is lost.
     LostAfter,
+    /// It takes effect, and nothing is heard of it: slower than any call.
+    Silent,
     /// It takes effect only once `World::let_go` is called, and does not answer before.
     Hangs,
 }
@@ -66,6 +69,8 @@ pub enum OrderIs {
 pub struct State {
     pub basket: BTreeMap<String, i32>,
     pub basket_version: i64,
+    /// What each shopper's basket holds that was merged into it.
+    pub merged_from: BTreeMap<String, Vec<MergedFrom>>,
     pub prices: BTreeMap<String, i64>,
     pub orders: BTreeMap<String, (OrderIs, OpenRequest)>,
     pub stock: BTreeMap<String, Stock>,
@@ -136,8 +141,22 @@ impl World {
             Some(Fault::Forbidden) => return Err(Error::permission_denied("Something on the way says no.")),
             Some(Fault::LostBefore) => return Err(Error::unavailable(format!("{name} is not there."))),
             Some(Fault::Hangs) => self.gate.notified().await,
-            Some(Fault::LostAfter) | None => {}
+            Some(Fault::LostAfter | Fault::Silent) | None => {}
         }
+        let answer = self.take_effect(order_id, fence, effect);
+        match fault {
+            Some(Fault::LostAfter) => Err(Error::deadline_exceeded(format!("{name} does not answer."))),
+            Some(Fault::Silent) => std::future::pending().await,
+            _ => answer,
+        }
+    }
+
+    fn take_effect<T>(
+        &self,
+        order_id: &str,
+        fence: i64,
+        effect: impl FnOnce(&mut State) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let mut state = self.state.lock().unwrap();
         if fence != 0 {
             let seen = state.fences.entry(order_id.to_owned()).or_default();
@@ -147,11 +166,7 @@ impl World {
             }
             *seen = fence;
         }
-        let answer = effect(&mut state);
-        if fault == Some(Fault::LostAfter) {
-            return Err(Error::deadline_exceeded(format!("{name} does not answer.")));
-        }
-        answer
+        effect(&mut state)
     }
 
     /// The one order there is.

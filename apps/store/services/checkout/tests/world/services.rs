@@ -15,6 +15,7 @@ use super::{OrderIs, Payment, State, Stock, World, euros};
 impl calls::Basket for World {
     async fn get(&self, _call: &Call, request: basket::GetRequest) -> Result<basket::GetResponse, Error> {
         let contents = |state: &mut State| BasketContents {
+            merged_from: state.merged_from.get(&request.shopper_id).cloned().unwrap_or_default(),
             shopper_id: request.shopper_id,
             version: state.basket_version,
             lines: state
@@ -222,7 +223,8 @@ impl calls::Orders for World {
             match state.orders.get_mut(&request.order_id) {
                 Some((order @ OrderIs::Pending, _)) => *order = OrderIs::Cancelled(request.reason),
                 Some((OrderIs::Cancelled(_), _)) => {}
-                _ => return Err(Error::failed_precondition("It was confirmed.")),
+                Some((OrderIs::Confirmed, _)) => return Err(Error::failed_precondition("It was confirmed.")),
+                None => return Err(Error::not_found("It was never opened.")),
             }
             Ok(orders::CancelResponse::default())
         })
