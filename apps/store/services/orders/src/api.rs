@@ -68,9 +68,11 @@ impl Orders for OrdersApi {
         let mut transaction = self.database.write_for(&order_id).await?;
         fences::check(&mut transaction, &order_id, fence).await?;
         let record = match records::find(&mut transaction, &order_id).await? {
-            Some(earlier) if earlier.body == request => Some(earlier),
-            Some(_) => None,
-            None => Some(records::insert(&mut transaction, request, fence, (self.clock)()).await?),
+            Some(earlier) => earlier.has_body(&request)?.then_some(earlier),
+            None => {
+                fences::not_called_off(&mut transaction, &order_id, fence).await?;
+                Some(records::insert(&mut transaction, request, fence, (self.clock)()).await?)
+            }
         };
         transaction.commit().await?;
         self.faults.crash_point("open.committed");

@@ -27,6 +27,22 @@ pub async fn check(connection: &mut Connection, order_id: &str, fence: i64) -> R
     Ok(())
 }
 
+/// Refuses to open an order that was called off before it was open, by whoever has this fence or somebody newer: this
+/// opening was still on its way.
+pub async fn not_called_off(connection: &mut Connection, order_id: &str, fence: i64) -> Result<(), Error> {
+    let called_off: Option<(i64,)> = query("SELECT fence FROM fences WHERE order_id = $1 AND fence >= $2")
+        .bind(order_id)
+        .bind(fence)
+        .fetch_optional(connection)
+        .await?;
+    match called_off {
+        Some((seen,)) if fence != 0 => {
+            Err(Error::aborted(format!("The order `{order_id}` was called off before it was opened (fence {seen}).")))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Remembers a fence that was checked, for an order that is not open.
 pub async fn remember(connection: &mut Connection, order_id: &str, fence: i64) -> Result<(), Error> {
     if fence == 0 {

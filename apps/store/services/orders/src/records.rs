@@ -46,11 +46,14 @@ pub type Row = (String, String, String, String, i64, i64);
 impl Record {
     /// Reads a stored order.
     pub fn from_row((order_id, state, body, cancel_reason, opened, decided): Row) -> Result<Record, Error> {
-        let body = serde_json::from_str(&body).map_err(|cause| {
-            tracing::error!(%cause, order = order_id, "a stored order cannot be read");
-            Error::data_loss(format!("The order `{order_id}` cannot be read."))
-        })?;
+        let body = read(&order_id, &body)?;
         Ok(Record { state: State::from_name(&state)?, order_id, body, cancel_reason, opened, decided })
+    }
+
+    /// Whether this is the order's body, as far as it would be stored: what another release sends and this one does not
+    /// know makes no difference, since it was not stored either.
+    pub fn has_body(&self, body: &OpenRequest) -> Result<bool, Error> {
+        Ok(read(&self.order_id, &write(body)?)? == self.body)
     }
 
     /// The order as a message.
@@ -78,6 +81,21 @@ impl Record {
     }
 }
 
+/// A body as it is stored.
+fn write(body: &OpenRequest) -> Result<String, Error> {
+    serde_json::to_string(body).map_err(|cause| {
+        tracing::error!(%cause, "an order cannot be written as JSON");
+        Error::internal("The order cannot be stored.")
+    })
+}
+
+fn read(order_id: &str, stored: &str) -> Result<OpenRequest, Error> {
+    serde_json::from_str(stored).map_err(|cause| {
+        tracing::error!(%cause, order = order_id, "a stored order cannot be read");
+        Error::data_loss(format!("The order `{order_id}` cannot be read."))
+    })
+}
+
 /// An order, if there is one.
 pub async fn find(connection: &mut Connection, order_id: &str) -> Result<Option<Record>, Error> {
     let row: Option<Row> = query(
@@ -91,10 +109,6 @@ pub async fn find(connection: &mut Connection, order_id: &str) -> Result<Option<
 
 /// Stores a new order, pending.
 pub async fn insert(connection: &mut Connection, body: OpenRequest, fence: i64, now: i64) -> Result<Record, Error> {
-    let text = serde_json::to_string(&body).map_err(|cause| {
-        tracing::error!(%cause, "an order cannot be written as JSON");
-        Error::internal("The order cannot be stored.")
-    })?;
     query(
         "INSERT INTO orders (order_id, shopper_id, state, total_minor, currency, body, fence, opened_millis)
          VALUES ($1, $2, 'pending', $3, $4, $5, $6, $7)",
@@ -103,7 +117,7 @@ pub async fn insert(connection: &mut Connection, body: OpenRequest, fence: i64, 
     .bind(&body.shopper_id)
     .bind(body.total.minor)
     .bind(&body.total.currency)
-    .bind(text)
+    .bind(write(&body)?)
     .bind(fence)
     .bind(now)
     .execute(connection)
@@ -157,15 +171,20 @@ pub async fn events(connection: &mut Connection, after: i64, limit: i64) -> Resu
     .bind(limit)
     .fetch_all(connection)
     .await?;
-    let event = |row: EventRow| {
-        let (sequence, event_id, kind, at_ms, order_id, state, body, reason, opened, decided) = row;
-        let kind = match State::from_name(&kind)? {
-            State::Confirmed => OrderEventKind::ORDER_EVENT_KIND_CONFIRMED,
-            State::Cancelled => OrderEventKind::ORDER_EVENT_KIND_CANCELLED,
-            State::Pending => OrderEventKind::ORDER_EVENT_KIND_UNSPECIFIED,
-        };
-        let order = Record::from_row((order_id, state, body, reason, opened, decided))?.message();
-        Ok(OrderEvent { sequence, event_id, kind: kind.into(), order: order.into(), at_ms, ..Default::default() })
+    Ok(rows.into_iter().map(event).collect())
+}
+
+/// What a row tells. An order that cannot be read is left out: waiting for it would hold up every event behind it.
+fn event((sequence, event_id, kind, at_ms, order_id, state, body, reason, opened, decided): EventRow) -> OrderEvent {
+    let kind = match State::from_name(&kind) {
+        Ok(State::Confirmed) => OrderEventKind::ORDER_EVENT_KIND_CONFIRMED,
+        Ok(State::Cancelled) => OrderEventKind::ORDER_EVENT_KIND_CANCELLED,
+        Ok(State::Pending) | Err(_) => OrderEventKind::ORDER_EVENT_KIND_UNSPECIFIED,
     };
-    rows.into_iter().map(event).collect()
+    let order = Record::from_row((order_id, state, body, reason, opened, decided));
+    if let Err(error) = &order {
+        tracing::error!(%error, sequence, "an event is told without its order");
+    }
+    let order = order.ok().map(Record::message).into();
+    OrderEvent { sequence, event_id, kind: kind.into(), order, at_ms, ..Default::default() }
 }

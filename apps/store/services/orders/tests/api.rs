@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 
 use orders::{CRASH_POINTS, OrdersApi, Settings, migrations};
 use rstest::rstest;
-use shoal_sdk::{Call, Code, Database, Environment, Error, Faults};
+use shoal_sdk::{Call, Code, Database, Environment, Error, Faults, Message, query};
 use store_contracts::store::orders::v1::{
     AuditRequest, CancelRequest, ConfirmRequest, EventsRequest, GetRequest, ListRequest, OpenRequest, Order,
     OrderEvent, OrderEventKind, OrderLine, OrderState, Orders,
@@ -127,10 +127,33 @@ async fn a_lower_fence_is_refused_for_an_order_that_is_not_open(#[values(Kind::S
     assert_eq!(bench.api.cancel(&Call::new(), cancel.clone()).await.unwrap_err().code, Code::NotFound);
     let stale = OpenRequest { fence: 3, ..request.clone() };
     assert_eq!(bench.open(stale).await.unwrap_err().code, Code::Aborted);
+    // Whoever called it off has ended with it, so an opening of their own is an older one.
+    let late = OpenRequest { fence: 4, ..request.clone() };
+    assert_eq!(bench.open(late).await.unwrap_err().code, Code::Aborted);
     let get = GetRequest { order_id: request.order_id.clone(), ..Default::default() };
     assert_eq!(bench.api.get(&Call::new(), get).await.unwrap_err().code, Code::NotFound);
     bench.open(OpenRequest { fence: 5, ..request.clone() }).await.unwrap();
     assert_eq!(bench.api.cancel(&Call::new(), cancel).await.unwrap_err().code, Code::Aborted);
+}
+
+/// The request of a release that knows more fields: stored without them, and the same order when it comes again.
+#[rstest]
+#[tokio::test]
+async fn fields_of_another_release_make_no_other_order(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let known = order("guest:one");
+    let mut newer: OpenRequest = with_a_field_nobody_knows(&known);
+    newer.address = with_a_field_nobody_knows(known.address.as_option().unwrap()).into();
+    assert_ne!(newer, known);
+    bench.open(newer.clone()).await.unwrap();
+    let first = bench.open(newer).await.unwrap();
+    assert_eq!(bench.open(known).await.unwrap(), first);
+}
+
+fn with_a_field_nobody_knows<M: Message>(message: &M) -> M {
+    // Field 1000, a varint of 7.
+    let bytes = [message.encode_to_vec(), vec![0xC0, 0x3E, 0x07]].concat();
+    M::decode_from_slice(&bytes).unwrap()
 }
 
 /// The same order opened, confirmed and cancelled by three replicas at once: one record, decided once, one event.
@@ -269,6 +292,30 @@ async fn a_command_that_was_killed_before_it_answered_counts_once(#[values(Kind:
         let told: Vec<_> = bench.events(0, 0).await.into_iter().map(|event| event.order.order_id.clone()).collect();
         assert_eq!(told, [kept.order_id, dropped.order_id], "{place}");
     }
+}
+
+/// An order that cannot be read holds up no event behind it.
+#[rstest]
+#[tokio::test]
+async fn a_broken_order_is_told_without_it(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let bench = Bench::new(kind).await;
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let opened = bench.open(order("guest:one")).await.unwrap();
+        bench.confirm(&opened.order_id).await.unwrap();
+        ids.push(opened.order_id);
+    }
+    let database = Database::open(bench.database.url(), migrations()).await.unwrap();
+    let mut transaction = database.write().await.unwrap();
+    query("UPDATE orders SET body = '{' WHERE order_id = $1").bind(&ids[1]).execute(&mut transaction).await.unwrap();
+    transaction.commit().await.unwrap();
+    let told: Vec<_> = bench
+        .events(0, 0)
+        .await
+        .into_iter()
+        .map(|event| (event.sequence, event.order.as_option().map(|order| order.order_id.clone())))
+        .collect();
+    assert_eq!(told, [(1, Some(ids[0].clone())), (2, None), (3, Some(ids[2].clone()))]);
 }
 
 /// Replicas decide orders at once while a reader follows the events: it sees each once, in order, with no gap.

@@ -1,18 +1,19 @@
-//! The payments' API. Each command is written ahead, then the bank is asked, then its answer is recorded; when the
-//! answer is lost, the state says so and the same command asks the bank again under the same key.
+//! The payments' API. Each command is written ahead, and then settled with the bank; when its answer is lost, the state
+//! says so and the same command asks the bank again under the same key.
 
-use shoal_sdk::{Call, Database, Environment, Error, Faults, StartError};
+use shoal_sdk::{Call, Database, Environment, Error, StartError};
 use store_contracts::store::payment::v1::{
     AuditRequest, AuditResponse, AuthoriseRequest, AuthoriseResponse, CaptureRequest, CaptureResponse, Payment,
     RefundRequest, RefundResponse, VoidRequest, VoidResponse,
 };
 use store_contracts::store::types::v1::Money;
 
-use crate::bank::{Answer, Bank, Operation};
-use crate::card::{Card, CardKind};
-use crate::lifecycle::{self, State};
+use crate::bank::{Bank, Operation};
+use crate::card::Card;
+use crate::lifecycle::State;
 use crate::planted::{self, Planted, PlantedBug};
 use crate::records::{self, Record};
+use crate::settle::Settlements;
 use crate::{Clock, Settings, audit, checks};
 
 /// Where this service can be made to die on purpose, of each operation: it is written ahead and the bank not asked; the
@@ -35,9 +36,8 @@ pub const CRASH_POINTS: [&str; 12] = [
 /// Payments over one database, which other replicas may share.
 pub struct PaymentApi {
     database: Database,
-    bank: Bank,
+    settlements: Settlements,
     clock: Clock,
-    faults: Faults,
     planted: Planted,
 }
 
@@ -50,13 +50,9 @@ impl PaymentApi {
         let settings: Settings = environment.settings()?;
         let manners = settings.manners()?;
         let database = environment.database(crate::migrations()).await?;
-        Ok(PaymentApi {
-            bank: Bank::new(database.clone(), clock.clone(), manners),
-            database,
-            clock,
-            faults: environment.faults(),
-            planted: Planted::of(&settings),
-        })
+        let bank = Bank::new(database.clone(), clock.clone(), manners);
+        let settlements = Settlements::new(database.clone(), bank, clock.clone(), environment.faults());
+        Ok(PaymentApi { database, settlements, clock, planted: Planted::of(&settings) })
     }
 
     /// The fence that a command is held to.
@@ -103,50 +99,6 @@ impl PaymentApi {
         Ok(asked)
     }
 
-    /// Asks the bank about an authorisation whose answer is not known, and records what it says.
-    async fn settle_authorise(&self, record: Record, card: Option<CardKind>, fence: i64) -> Result<Record, Error> {
-        if record.state != State::Asked {
-            return Ok(record);
-        }
-        self.settle(Operation::Authorise, card, record, fence).await
-    }
-
-    /// Asks the bank for what was written ahead, and records every answer that comes, however often and in any order.
-    async fn settle(
-        &self,
-        operation: Operation,
-        card: Option<CardKind>,
-        mut record: Record,
-        fence: i64,
-    ) -> Result<Record, Error> {
-        let [logged, answered, recorded] = points(operation);
-        self.faults.crash_point(logged);
-        let answers = self.bank.ask(operation, card, &record).await?;
-        self.faults.crash_point(answered);
-        if answers.is_empty() {
-            return Err(Error::deadline_exceeded(
-                "The bank did not answer in time, so the outcome is not known yet: ask again.",
-            ));
-        }
-        for answer in answers {
-            record = self.record(&record.order_id, fence, answer).await?;
-        }
-        self.faults.crash_point(recorded);
-        Ok(record)
-    }
-
-    /// Records an answer of the bank, unless it was recorded before.
-    async fn record(&self, order_id: &str, fence: i64, answer: Answer) -> Result<Record, Error> {
-        let mut transaction = self.database.write_for(order_id).await?;
-        let mut record = records::load(&mut transaction, order_id, fence).await?.ok_or_else(|| nothing(order_id))?;
-        if let Some(state) = lifecycle::after(record.state, answer.operation, answer.refusal.is_none()) {
-            let why = answer.refusal.unwrap_or_default();
-            records::advance(&mut transaction, &mut record, state, &why, (self.clock)()).await?;
-        }
-        transaction.commit().await?;
-        Ok(record)
-    }
-
     /// Writes ahead that the bank will be asked: `from` becomes `asking`; any other state is answered as it is.
     async fn write_ahead(&self, order_id: &str, fence: i64, from: State, asking: State) -> Result<Record, Error> {
         let mut transaction = self.database.write_for(order_id).await?;
@@ -184,7 +136,7 @@ impl PaymentApi {
 
 #[shoal_sdk::async_trait]
 impl Payment for PaymentApi {
-    async fn authorise(&self, _call: &Call, request: AuthoriseRequest) -> Result<AuthoriseResponse, Error> {
+    async fn authorise(&self, call: &Call, request: AuthoriseRequest) -> Result<AuthoriseResponse, Error> {
         checks::order(&request.order_id, request.fence)?;
         let money = checks::amount(request.amount.as_option())?;
         let card = match request.card_number.trim() {
@@ -193,27 +145,25 @@ impl Payment for PaymentApi {
         };
         let record = self.begin_authorise(&request, &money, card.as_ref()).await?;
         let kind = card.as_ref().map(Card::kind);
-        let record = self.settle_authorise(record, kind, self.fence(request.fence)).await?;
+        let record = self.settlements.settle(call, Operation::Authorise, kind, record).await?;
         Ok(AuthoriseResponse { payment: checks::message(record).into(), ..Default::default() })
     }
 
-    async fn capture(&self, _call: &Call, request: CaptureRequest) -> Result<CaptureResponse, Error> {
+    async fn capture(&self, call: &Call, request: CaptureRequest) -> Result<CaptureResponse, Error> {
         checks::order(&request.order_id, request.fence)?;
         let (order_id, fence) = (request.order_id.as_str(), self.fence(request.fence));
         if self.planted.is(PlantedBug::ChargeWithoutKey) {
             planted::charge_again(&self.database, order_id, (self.clock)()).await?;
         }
-        let mut record = self.write_ahead(order_id, fence, State::Authorised, State::Capturing).await?;
-        if record.state == State::Capturing {
-            record = self.settle(Operation::Capture, None, record, fence).await?;
-        }
+        let record = self.write_ahead(order_id, fence, State::Authorised, State::Capturing).await?;
+        let record = self.settlements.settle(call, Operation::Capture, None, record).await?;
         if matches!(record.state, State::Asked | State::Declined | State::Voided) {
             return Err(nothing(order_id));
         }
         Ok(CaptureResponse { payment: checks::message(record).into(), ..Default::default() })
     }
 
-    async fn void(&self, _call: &Call, request: VoidRequest) -> Result<VoidResponse, Error> {
+    async fn void(&self, call: &Call, request: VoidRequest) -> Result<VoidResponse, Error> {
         checks::order(&request.order_id, request.fence)?;
         let (order_id, fence) = (request.order_id.as_str(), self.fence(request.fence));
         let record = self.begin_void(order_id, fence).await?;
@@ -221,10 +171,8 @@ impl Payment for PaymentApi {
             return Ok(VoidResponse::default());
         }
         // An authorisation whose answer was lost: find out first, or withdraw the question.
-        let mut record = self.settle_authorise(record, None, fence).await?;
-        if matches!(record.state, State::Authorised | State::CaptureRefused) {
-            record = self.settle(Operation::Void, None, record, fence).await?;
-        }
+        let record = self.settlements.settle(call, Operation::Authorise, None, record).await?;
+        let record = self.settlements.settle(call, Operation::Void, None, record).await?;
         match record.state {
             // What was given back is held no more, either.
             State::Declined | State::Voided | State::Refunded => Ok(VoidResponse::default()),
@@ -240,16 +188,14 @@ impl Payment for PaymentApi {
         }
     }
 
-    async fn refund(&self, _call: &Call, request: RefundRequest) -> Result<RefundResponse, Error> {
+    async fn refund(&self, call: &Call, request: RefundRequest) -> Result<RefundResponse, Error> {
         checks::order(&request.order_id, request.fence)?;
         let (order_id, fence) = (request.order_id.as_str(), self.fence(request.fence));
         let mut record = self.write_ahead(order_id, fence, State::Captured, State::Refunding).await?;
         if self.planted.is(PlantedBug::RefundSkipped) {
             record.state = State::Refunded;
         }
-        if record.state == State::Refunding {
-            record = self.settle(Operation::Refund, None, record, fence).await?;
-        }
+        let record = self.settlements.settle(call, Operation::Refund, None, record).await?;
         if record.state != State::Refunded {
             return Err(Error::failed_precondition(format!(
                 "The payment of the order `{order_id}` was not captured: there is nothing to give back."
@@ -269,15 +215,6 @@ impl Payment for PaymentApi {
             answer.entries = audit::entries(&mut snapshot, &request.order_id).await?;
         }
         Ok(answer)
-    }
-}
-
-fn points(operation: Operation) -> [&'static str; 3] {
-    match operation {
-        Operation::Authorise => ["authorise.logged", "authorise.answered", "authorise.recorded"],
-        Operation::Capture => ["capture.logged", "capture.answered", "capture.recorded"],
-        Operation::Void => ["void.logged", "void.answered", "void.recorded"],
-        Operation::Refund => ["refund.logged", "refund.answered", "refund.recorded"],
     }
 }
 

@@ -32,7 +32,7 @@ pub struct Manners {
 }
 
 /// What the bank is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Operation {
     /// Hold an amount on a card.
     Authorise,

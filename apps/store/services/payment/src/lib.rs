@@ -10,6 +10,7 @@ mod ledger;
 mod lifecycle;
 mod planted;
 mod records;
+mod settle;
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -31,7 +32,8 @@ const BANK_LOST_ANSWERS_MAX: f64 = 0.9;
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Settings {
-    /// How long after its effect an answer of the bank leaves, in milliseconds: at most 10,000.
+    /// How long after its effect an answer of the bank leaves, in milliseconds: at most 10,000. It may be longer than
+    /// any caller waits: the answer is recorded all the same.
     pub bank_delay_ms: u64,
     /// The share of the bank's answers that get lost after their effect: 0 to 0.9.
     pub bank_lost_answers: f64,

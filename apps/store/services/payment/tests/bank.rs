@@ -5,14 +5,18 @@
 
 mod bench;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use bench::{Bench, GOOD, NO_CAPTURE, SILENT, SILENT_EACH, SLOW, TWICE, authorise, capture, open, refund, void};
+use bench::{
+    Bench, GOOD, NO_CAPTURE, SILENT, SILENT_EACH, SLOW, TWICE, audit, authorise, authorise_request, capture, open,
+    refund, void,
+};
 use payment::{CRASH_POINTS, PaymentApi};
 use rstest::rstest;
-use shoal_sdk::{Code, Error};
-use store_contracts::store::payment::v1::PaymentState;
+use shoal_sdk::{Call, Code, Error};
+use store_contracts::store::payment::v1::{Payment, PaymentState};
 use test_databases::{Kind, TestDatabase};
 
 /// Repeats a command for as long as nobody knows what came of it. Answers how often it was asked.
@@ -78,7 +82,7 @@ async fn a_caller_that_does_not_wait_asks_again(#[values(Kind::Sqlite, Kind::Pos
         loop {
             tokio::select! {
                 answer = &mut asking => panic!("the bank is not slow: {answer:?}"),
-                () = tokio::time::sleep(std::time::Duration::from_millis(1)) => {}
+                () = tokio::time::sleep(Duration::from_millis(1)) => {}
             }
             if bench.audit("order-1").await.payment.state == PaymentState::PAYMENT_STATE_PENDING {
                 break;
@@ -88,6 +92,65 @@ async fn a_caller_that_does_not_wait_asks_again(#[values(Kind::Sqlite, Kind::Pos
     let payment = bench.authorise("order-1", 100, SLOW).await.unwrap();
     assert_eq!(payment.state, PaymentState::PAYMENT_STATE_AUTHORISED);
     assert_eq!(bench.totals().await, (0, 0, 100, 0));
+}
+
+/// The bank takes longer than anybody waits: callers that give up, or are told to ask again, find it done in the end.
+#[rstest]
+#[tokio::test]
+async fn a_bank_slower_than_any_call_is_heard(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let database = TestDatabase::new(kind);
+    let api = bench::open_with(&database, &serde_json::json!({ "bank-delay-ms": 1_200 })).await;
+    let hasty = Call::new().with_timeout(Duration::from_millis(200));
+    let request = authorise_request("order-1", 100, GOOD);
+    assert_eq!(api.authorise(&hasty, request).await.unwrap_err().code, Code::Unavailable);
+    for (operation, order) in [("authorise", "order-1"), ("capture", "order-1"), ("refund", "order-1")] {
+        give_up_until_done(&api, operation, order).await;
+    }
+    for operation in ["authorise", "void"] {
+        give_up_until_done(&api, operation, "order-2").await;
+    }
+    let audit = audit(&api, "order-2").await;
+    assert_eq!(audit.payment.state, PaymentState::PAYMENT_STATE_VOIDED);
+    let euros = &audit.currencies[0];
+    assert_eq!((euros.captured, euros.refunded, euros.held, euros.captures), (100, 100, 0, 1));
+}
+
+/// Who asks while the bank is being asked waits for the same answer.
+#[rstest]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn one_at_a_time_asks_the_bank(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let database = TestDatabase::new(kind);
+    let asked = Arc::new(AtomicUsize::new(0));
+    let (open_the_gate, gate) = std::sync::mpsc::channel::<()>();
+    let (count, gate) = (Arc::clone(&asked), Mutex::new(gate));
+    let hook = move |point: &str| {
+        if point == "authorise.logged" {
+            count.fetch_add(1, Ordering::SeqCst);
+            // Ends once the sender is dropped.
+            let _ = gate.lock().unwrap().recv();
+        }
+    };
+    let api = open(bench::environment(&database).with_crash_points_for_tests(Arc::new(hook))).await;
+    for _ in 0..4 {
+        let hasty = Call::new().with_timeout(Duration::from_millis(200));
+        let answer = api.authorise(&hasty, authorise_request("order-1", 100, GOOD)).await;
+        assert_eq!(answer.unwrap_err().code, Code::Unavailable);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    drop(open_the_gate);
+    give_up_until_done(&api, "authorise", "order-1").await;
+    assert_eq!(audit(&api, "order-1").await.currencies[0].held, 100);
+}
+
+/// Repeats a command, and drops each call long before the bank answers.
+async fn give_up_until_done(api: &PaymentApi, operation: &str, order: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        assert!(Instant::now() < deadline, "the {operation} never ends");
+        if let Ok(answer) = tokio::time::timeout(Duration::from_millis(400), run(api, operation, order)).await {
+            return answer.unwrap();
+        }
+    }
 }
 
 /// A forgetful bank, several replicas, many orders at once, and somebody who reads all the time: each read sums to zero
@@ -130,10 +193,17 @@ async fn many_orders_at_several_replicas(#[values(Kind::Sqlite, Kind::Postgres)]
     assert_eq!(bench.totals().await, (1800, 600, 0, 18));
 }
 
-/// A replica that dies where it reaches this crash point.
-async fn doomed(database: &TestDatabase, point: &'static str) -> Arc<PaymentApi> {
-    let hook = move |name: &str| assert_ne!(name, point, "killed on purpose");
-    Arc::new(open(bench::environment(database).with_crash_points_for_tests(Arc::new(hook))).await)
+/// A replica whose settling dies where it reaches this crash point, and whether it did.
+async fn doomed(database: &TestDatabase, point: &'static str) -> (PaymentApi, Arc<AtomicBool>) {
+    let reached = Arc::new(AtomicBool::new(false));
+    let told = Arc::clone(&reached);
+    let hook = move |name: &str| {
+        if name == point {
+            told.store(true, Ordering::SeqCst);
+            panic!("killed on purpose at {name}");
+        }
+    };
+    (open(bench::environment(database).with_crash_points_for_tests(Arc::new(hook))).await, reached)
 }
 
 /// The same command, asked again of another replica after a kill at each point, ends as if nothing had happened.
@@ -152,9 +222,9 @@ async fn a_payment_service_killed_at_any_point_goes_on(#[values(Kind::Sqlite, Ki
             bench.capture(&order).await.unwrap();
             (captured, captures) = (captured + 100, captures + 1);
         }
-        let (doomed, doomed_order) = (doomed(&bench.database, point).await, order.clone());
-        let killed = tokio::spawn(async move { run(&doomed, operation, &doomed_order).await }).await;
-        assert!(killed.unwrap_err().is_panic(), "{point} was not reached");
+        let (doomed, reached) = doomed(&bench.database, point).await;
+        assert_eq!(run(&doomed, operation, &order).await.unwrap_err().code, Code::Unavailable, "{point}");
+        assert!(reached.load(Ordering::SeqCst), "{point} was not reached");
         bench.totals().await;
         run(&bench.api, operation, &order).await.unwrap_or_else(|error| panic!("{point}: {error}"));
         match operation {
@@ -197,8 +267,7 @@ async fn a_wrong_setting_is_named(#[case] settings: serde_json::Value, #[case] n
 #[tokio::test]
 async fn planted_bugs_are_bugs(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
     use payment::{PlantedBug, Settings};
-    use shoal_sdk::Call;
-    use store_contracts::store::payment::v1::{AuditRequest, CaptureRequest, Payment};
+    use store_contracts::store::payment::v1::{AuditRequest, CaptureRequest};
 
     let bench = Bench::new(kind).await;
     let planted = async |bug| {
