@@ -1,6 +1,7 @@
 //! Each service behind the pages goes away once: the pages still answer, and say what the shopper misses.
 
 use shoal_e2e::{Application, BACKENDS, Page, SharedStore, Shopper, eventually};
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 static STORE: SharedStore = SharedStore::new();
@@ -83,6 +84,16 @@ fn charged(store: &Application) -> String {
     store.shoal(&["call", "payment.v1.Payment/Audit", "{}"]).succeeded().stdout
 }
 
+/// These pages as one shopper sees them, all asked for at once: each may wait a while for a service that is away.
+fn pages<'a>(shopper: &Shopper, paths: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, Page> {
+    std::thread::scope(|scope| {
+        let asked: Vec<_> = paths.map(|path| (path, shopper.clone())).collect();
+        let asked = asked.into_iter().map(|(path, mut shopper)| (path, scope.spawn(move || shopper.get(path))));
+        let asked: Vec<_> = asked.collect();
+        asked.into_iter().map(|(path, page)| (path, page.join().expect("a page comes"))).collect()
+    })
+}
+
 /// A page in which a notice stands that says something is missing. All well means: none of them on any page.
 fn mentions_absence(page: &Page) -> bool {
     page.body.contains("class=\"notice caution\"")
@@ -94,25 +105,23 @@ fn mentions_absence(page: &Page) -> bool {
 fn every_page_answers_while_any_one_service_is_away() {
     let store = STORE.running();
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let (mut shopper, order) = regular(&store, "regular@example.org");
+    let (shopper, order) = regular(&store, "regular@example.org");
+    let all = || PAGES.into_iter().chain([order.as_str()]);
     for service in BACKENDS {
         let replicas = wanted(&store, service);
         take_away(&store, service);
-        for path in PAGES.into_iter().chain([order.as_str()]) {
-            let page = shopper.get(path);
+        let pages_without = pages(&shopper, all());
+        for (path, page) in &pages_without {
             assert!(page.body.contains("</html>"), "without {service}, {path} is whole: {page:?}");
         }
         for (path, sentence) in promised(service) {
-            let path = if *path == "ORDER" { &order } else { *path };
-            let page = shopper.get(path);
+            let page = &pages_without[if *path == "ORDER" { &order } else { *path }];
             assert!(page.body.contains(sentence), "without {service}, {path} says {sentence:?}: {page:?}");
         }
         bring_back(&store, service, replicas);
-        for path in PAGES.into_iter().chain([order.as_str()]) {
-            eventually(&format!("{path} is whole again with {service}"), || {
-                (!mentions_absence(&shopper.get(path))).then_some(())
-            });
-        }
+        eventually(&format!("every page is whole again with {service}"), || {
+            (!pages(&shopper, all()).values().any(mentions_absence)).then_some(())
+        });
     }
 }
 

@@ -7,7 +7,7 @@ fn main() -> std::process::ExitCode {
             &["ListProducts", "BatchGetProducts", "Search", "Related", "GetPicture", "PutProduct", "SetPrice"],
         )
         .service("store.basket.v1.Basket", &["Get", "SetItem", "Merge"])
-        .service("store.customer.v1.Customer", &["Register", "SignIn", "Verify", "PutAddress", "Erase"])
+        .service("store.customer.v1.Customer", &["Register", "SignIn", "SignOut", "Verify", "PutAddress", "Erase"])
         .service("store.inventory.v1.Inventory", &["Available", "Receive"])
         .service("store.checkout.v1.Checkout", &["Quote", "Place", "Status"])
         .service("store.orders.v1.Orders", &["Get", "List"])

@@ -119,6 +119,7 @@ fn shopping() -> Vec<Method> {
             "store.customer.v1.Customer/SignIn",
             json!({ "email": "ada@example.org", "password": PASSWORD }),
         ),
+        Method::new::<p::SignOutRequest>("store.customer.v1.Customer/SignOut", json!({ "token": "v4.local.x" })),
         Method::new::<p::VerifyRequest>("store.customer.v1.Customer/Verify", json!({ "token": "v4.local.x" })),
         Method::new::<p::PutAddressRequest>(
             "store.customer.v1.Customer/PutAddress",

@@ -4,6 +4,7 @@
 mod accounts;
 mod attempts;
 mod checks;
+mod ended;
 mod password;
 mod session;
 #[cfg(test)]
@@ -17,7 +18,8 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use store_contracts::store::customer::v1::{
     Account, Customer, CustomerServer, EraseRequest, EraseResponse, PutAddressRequest, PutAddressResponse,
-    RegisterRequest, RegisterResponse, Session, SignInRequest, SignInResponse, VerifyRequest, VerifyResponse,
+    RegisterRequest, RegisterResponse, Session, SignInRequest, SignInResponse, SignOutRequest, SignOutResponse,
+    VerifyRequest, VerifyResponse,
 };
 
 /// What `[services.customer.settings]` may say. Without both settings there is no administrator.
@@ -125,11 +127,14 @@ impl Customers {
 
     /// The account and the end of a good session.
     async fn signed_in(&self, token: &str) -> Result<(Record, i64), Error> {
-        let token = self.sessions.read(token, now_ms())?;
+        let session = self.sessions.read(token, now_ms())?;
         let mut connection = self.database.read().await?;
-        let record = accounts::by_id(&mut connection, &token.customer_id).await?;
+        if ended::is_ended(&mut connection, token).await? {
+            return Err(signed_out());
+        }
+        let record = accounts::by_id(&mut connection, &session.customer_id).await?;
         match record {
-            Some(record) if record.session_epoch == token.epoch => Ok((record, token.expires_at_ms)),
+            Some(record) if record.session_epoch == session.epoch => Ok((record, session.expires_at_ms)),
             _ => Err(signed_out()),
         }
     }
@@ -219,6 +224,17 @@ impl Customer for Customers {
         let record = self.authenticate(&email, request.password).await?;
         let (account, session) = self.begin_session(&record).await?;
         Ok(SignInResponse { account: account.into(), session: session.into(), ..Default::default() })
+    }
+
+    async fn sign_out(&self, _call: &Call, request: SignOutRequest) -> Result<SignOutResponse, Error> {
+        // Nothing that was not made here is kept, so that nobody else can fill the table.
+        let Ok(session) = self.sessions.read(&request.token, now_ms()) else {
+            return Ok(SignOutResponse::default());
+        };
+        let mut transaction = self.database.write_for(&session.customer_id).await?;
+        ended::end(&mut transaction, &request.token, session.expires_at_ms, now_ms()).await?;
+        transaction.commit().await?;
+        Ok(SignOutResponse::default())
     }
 
     async fn verify(&self, _call: &Call, request: VerifyRequest) -> Result<VerifyResponse, Error> {

@@ -87,6 +87,41 @@ async fn registering_signing_in_and_verifying(#[values(Kind::Sqlite, Kind::Postg
 
 #[rstest]
 #[tokio::test]
+async fn signing_out_ends_that_session_wherever_its_token_is_kept(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (place, customers) = open(kind).await;
+    let other_replica = Customers::open(&place.environment()).await.unwrap();
+    let registered = register(&customers, "key-00001", "ada@example.org", PASSWORD).await.unwrap();
+    let elsewhere = sign_in(&customers, "ada@example.org", PASSWORD).await.unwrap();
+    let sign_out = |token: &str| SignOutRequest { token: token.to_owned(), ..Default::default() };
+    for token in [registered.session.token.as_str(), registered.session.token.as_str(), "", "v4.local.nonsense"] {
+        customers.sign_out(&Call::new(), sign_out(token)).await.unwrap();
+    }
+    for replica in [&customers, &other_replica] {
+        let error = verify(replica, &registered.session.token).await.unwrap_err();
+        assert_eq!(error.code, Code::Unauthenticated);
+        verify(replica, &elsewhere.session.token).await.unwrap();
+    }
+    let ask = put(&registered.session.token, "", Some(home()), false, "key-00001");
+    assert_eq!(customers.put_address(&Call::new(), ask).await.unwrap_err().code, Code::Unauthenticated);
+}
+
+#[rstest]
+#[tokio::test]
+async fn ended_sessions_are_kept_until_they_would_be_over(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_place, customers) = open(kind).await;
+    let mut transaction = customers.database.write().await.unwrap();
+    ended::end(&mut transaction, "early", 1_000, 0).await.unwrap();
+    ended::end(&mut transaction, "late", 2_000, 999).await.unwrap();
+    assert!(ended::is_ended(&mut transaction, "early").await.unwrap());
+    ended::end(&mut transaction, "last", 3_000, 1_000).await.unwrap();
+    for (token, is_ended) in [("early", false), ("late", true), ("last", true)] {
+        assert_eq!(ended::is_ended(&mut transaction, token).await.unwrap(), is_ended, "{token}");
+    }
+    transaction.commit().await.unwrap();
+}
+
+#[rstest]
+#[tokio::test]
 async fn registering_again_is_the_same_account_only_under_the_same_key(
     #[values(Kind::Sqlite, Kind::Postgres)] kind: Kind,
 ) {

@@ -15,6 +15,7 @@ pub mod pages;
 pub mod session;
 pub mod view;
 pub mod visit;
+pub mod vouched;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,7 @@ use tracing::info;
 
 use backends::Backends;
 use session::Sealer;
+use vouched::{VOUCHED_FOR, Vouched};
 
 /// The largest form that is read, in bytes.
 const FORM_BYTES_MAX: usize = 64 << 10;
@@ -42,6 +44,8 @@ pub struct Store {
     pub backends: Backends,
     /// Seals and opens the cookies.
     pub sealer: Sealer,
+    /// What the customer service said about sign-ins a moment ago.
+    pub vouched: Vouched,
 }
 
 /// The storefront as a service: its pages, and a task that keeps the memory of the catalogue warm.
@@ -52,6 +56,7 @@ pub async fn service(environment: Environment) -> Result<Service, StartError> {
     let store = Arc::new(Store {
         backends: Backends::connect(&environment)?,
         sealer: Sealer::new(&environment.key("cookies")?)?,
+        vouched: Vouched::new(VOUCHED_FOR),
     });
     let warmed = Arc::clone(&store);
     Ok(Service::new()

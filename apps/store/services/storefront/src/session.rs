@@ -1,8 +1,8 @@
 //! What the store remembers about a visitor: one encrypted and authenticated cookie, and a second one for a delivery address while checking out.
 //! Nothing is stored on the server. A cookie that was changed, swapped for the other one, or is too old counts as none.
 //!
-//! The cookie is proof enough of a sign-in for shopping, so that browsing and buying need no call to the customer service. Where an
-//! account is shown or the shop is minded, that service is asked as well, and what it says goes before what the cookie says.
+//! The cookie is proof of a sign-in only while the customer service is silent, so that browsing and buying go on without it. Otherwise that
+//! service is asked, and what it says goes before what the cookie says.
 
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use pasetors::token::{Local, UntrustedToken};
 use pasetors::version4::{LocalToken, V4};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::money::Currency;
@@ -21,6 +22,8 @@ pub const SESSION: &str = "session";
 pub const DELIVERY: &str = "delivery";
 /// Browsers drop a cookie above 4,096 bytes, name and attributes included.
 const SEALED_LENGTH_MAX: usize = 3_800;
+/// Of an order's key, one half is chance and the other one marks it as ours.
+const HALF_KEY_LENGTH: usize = 32;
 /// How long a visitor is remembered after the last visit.
 pub const SESSION_LIFE: Duration = Duration::from_secs(90 * 24 * 3600);
 /// How long a delivery is remembered.
@@ -95,16 +98,27 @@ impl Session {
         self.signed_in = Some(customer);
     }
 
-    /// Forgets the sign-in and the guest before it: on a shared computer the next visitor must not see either.
+    /// Forgets the sign-in and the guest before it: on a shared computer the next visitor must not see either. The guest stays only while
+    /// something in that basket waits, which nobody would find again.
     pub fn sign_out(&mut self) {
-        *self = Session { currency: std::mem::take(&mut self.currency), ..Session::new() };
+        let new = Session::new();
+        *self = Session {
+            guest: if self.merge_pending { std::mem::take(&mut self.guest) } else { new.guest },
+            currency: std::mem::take(&mut self.currency),
+            ..new
+        };
     }
 
     /// Whether `token` is the one this session's forms carry. Takes the same time for every wrong token of the right length.
     pub fn owns_form(&self, token: &str) -> bool {
-        let (ours, theirs) = (self.csrf.as_bytes(), token.as_bytes());
-        ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
+        are_same(&self.csrf, token)
     }
+}
+
+/// Whether two texts are the same. Takes the same time for every wrong text of the right length.
+fn are_same(ours: &str, theirs: &str) -> bool {
+    let (ours, theirs) = (ours.as_bytes(), theirs.as_bytes());
+    ours.len() == theirs.len() && ours.iter().zip(theirs).fold(0, |differences, (a, b)| differences | (a ^ b)) == 0
 }
 
 impl Default for Session {
@@ -162,6 +176,30 @@ impl Sealer {
     /// None for a key of 32 bytes; the cipher checks it all the same.
     pub fn new(key: &[u8; 32]) -> Result<Sealer, pasetors::errors::Error> {
         Ok(Sealer { key: SymmetricKey::from(key)? })
+    }
+
+    /// A new idempotency key for an order of this visitor. It is marked, so that a key from somebody else's link is not taken for it.
+    pub fn order_key(&self, session: &Session) -> String {
+        let chance = Uuid::new_v4().simple().to_string();
+        let mark = self.mark(&chance, &session.shopper());
+        chance + &mark
+    }
+
+    /// Whether [`order_key`](Self::order_key) made this key for this visitor, also before signing in.
+    pub fn is_order_key(&self, session: &Session, key: &str) -> bool {
+        let Some((chance, mark)) = key.split_at_checked(HALF_KEY_LENGTH) else {
+            return false;
+        };
+        let shoppers = [session.shopper(), session.guest_shopper()];
+        shoppers.iter().any(|shopper| are_same(&self.mark(chance, shopper), mark))
+    }
+
+    /// Key and chance have a fixed length each, and half of the sum is left off: nobody can go on from a mark to another one.
+    fn mark(&self, chance: &str, shopper: &str) -> String {
+        let sum = Sha256::new().chain_update(self.key.as_bytes()).chain_update(chance).chain_update(shopper).finalize();
+        let mut digits = format!("{sum:x}");
+        digits.truncate(HALF_KEY_LENGTH);
+        digits
     }
 
     /// The text of a cookie; none when it would be longer than browsers keep.
@@ -228,6 +266,46 @@ mod tests {
         session.sign_out();
         assert_ne!(session.guest, guest);
         assert_eq!(session.currency(), Currency::Jpy);
+    }
+
+    #[test]
+    fn signing_out_keeps_the_guest_whose_basket_waits() {
+        let mut session = Session { merge_pending: true, ..Session::new() };
+        let (guest, csrf) = (session.guest.clone(), session.csrf.clone());
+        session.sign_out();
+        assert_eq!(session.guest, guest);
+        assert_ne!(session.csrf, csrf);
+        assert!(!session.merge_pending, "the next one to sign in brings it along");
+    }
+
+    #[test]
+    fn an_orders_key_is_its_visitors_own() {
+        let mut visitor = Session::new();
+        let as_guest = sealer().order_key(&visitor);
+        assert!(crate::visit::is_key(&as_guest));
+        assert_ne!(sealer().order_key(&visitor), as_guest);
+        visitor.sign_in(SignedIn {
+            customer_id: Uuid::new_v4().to_string(),
+            name: "Ada".to_owned(),
+            admin: false,
+            token: String::new(),
+            expires_at_ms: 0,
+        });
+        let as_customer = sealer().order_key(&visitor);
+        let stranger = Session::new();
+        for key in [as_guest, as_customer] {
+            assert!(sealer().is_order_key(&visitor, &key));
+            assert!(!sealer().is_order_key(&stranger, &key));
+            assert!(!Sealer::new(&[8; 32]).unwrap().is_order_key(&visitor, &key));
+            for other in
+                ["", &key[1..], &key[..63], &format!("{key}0"), &format!("0{}", &key[1..]), "ü".repeat(32).as_str()]
+            {
+                assert!(other == key || !sealer().is_order_key(&visitor, other), "{other}");
+            }
+        }
+        visitor.sign_out();
+        let key = sealer().order_key(&stranger);
+        assert!(!sealer().is_order_key(&visitor, &key));
     }
 
     #[test]

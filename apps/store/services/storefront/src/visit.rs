@@ -14,6 +14,7 @@ use axum::{Form, RequestPartsExt};
 use maud::Markup;
 use shoal_sdk::Call;
 
+use crate::identity::Identity;
 use crate::session::{self, Delivery, Session};
 use crate::{Store, guard, pages};
 
@@ -30,6 +31,9 @@ pub struct Visit {
     delivery: Option<Delivery>,
     delivery_changed: bool,
     secure: bool,
+    /// What the customer service said for this very request, if it was asked.
+    identity: Option<Identity>,
+    is_over: bool,
     /// Carries deadline, trace and request id to the services asked.
     pub call: Call,
     /// Path and query of this page; empty for a form that was sent.
@@ -54,7 +58,8 @@ impl Visit {
             Some(opened) => (opened.content, opened.aging),
             None => (Session::new(), true),
         };
-        if session.signed_in.as_ref().is_some_and(|customer| customer.expires_at_ms <= now) {
+        let is_over = session.signed_in.as_ref().is_some_and(|customer| customer.expires_at_ms <= now);
+        if is_over {
             session.signed_in = None;
             session_changed = true;
         }
@@ -69,6 +74,8 @@ impl Visit {
             delivery,
             delivery_changed: false,
             secure: guard::is_secure(headers),
+            identity: None,
+            is_over,
             call: call_of(parts),
             here: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
             // A query that is no list of pairs holds nothing a page could want.
@@ -85,6 +92,25 @@ impl Visit {
     pub fn change(&mut self) -> &mut Session {
         self.session_changed = true;
         &mut self.session
+    }
+
+    /// What the customer service said for this very request, if it was asked.
+    pub fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+
+    /// The cookie came with a sign-in that has ended: this is a guest now.
+    pub fn is_over(&self) -> bool {
+        self.is_over
+    }
+
+    /// Takes note of what the customer service said about the sign-in.
+    fn take_note(&mut self, identity: Option<Identity>) {
+        if identity == Some(Identity::Over) {
+            self.is_over = true;
+            self.change().signed_in = None;
+        }
+        self.identity = identity;
     }
 
     /// Where the order goes, as typed so far.
@@ -111,6 +137,15 @@ impl Visit {
         let location = HeaderValue::from_str(path).unwrap_or(HeaderValue::from_static("/"));
         let answer = (StatusCode::SEE_OTHER, [(LOCATION, location)]).into_response();
         self.with_cookies(store, answer)
+    }
+
+    /// Asks to sign in again, since the sign-in has ended; from there it goes on to `next`.
+    pub fn sign_in_again(mut self, store: &Store, next: &str) -> Response {
+        if self.session.signed_in.is_some() {
+            self.change().signed_in = None;
+        }
+        let path = format!("/sign-in?next={}&done=session-over", pages::encoded(local_path(next)));
+        self.redirect(store, &path)
     }
 
     fn with_cookies(self, store: &Store, mut response: Response) -> Response {
@@ -166,7 +201,10 @@ impl FromRequestParts<Arc<Store>> for Visit {
     type Rejection = std::convert::Infallible;
 
     async fn from_request_parts(parts: &mut Parts, store: &Arc<Store>) -> Result<Visit, Self::Rejection> {
-        Ok(Visit::read(parts, store))
+        let mut visit = Visit::read(parts, store);
+        let identity = store.check_sign_in(&visit.call, visit.session()).await;
+        visit.take_note(identity);
+        Ok(visit)
     }
 }
 
@@ -202,6 +240,10 @@ impl FromRequest<Arc<Store>> for Posted {
         let fields = Fields(pairs.into_iter().collect());
         if !visit.session().owns_form(fields.raw("csrf")) {
             return Err(refuse(visit, StatusCode::FORBIDDEN).await);
+        }
+        // It was filled in as a customer: it does nothing as a guest.
+        if visit.is_over() {
+            return Err(visit.sign_in_again(store, "/"));
         }
         Ok(Posted { visit, fields })
     }

@@ -85,6 +85,38 @@ async fn a_changed_cookie_counts_as_none() {
 }
 
 #[tokio::test]
+async fn a_payments_key_is_its_visitors_own() {
+    let world = World::new();
+    let store = world.store();
+    store.backends.warm().await.unwrap();
+    let (mut eve, mut ada) = (Browser::new(store.clone()), Browser::new(store));
+    for browser in [&mut eve, &mut ada] {
+        browser.add("tide-mug", "1").await;
+        browser.fill_in_delivery().await;
+    }
+    let planted = eve.page.hidden("/checkout/pay", "")["key"].clone();
+    for key in [planted.as_str(), "12345678"] {
+        ada.get(&format!("/checkout/pay?key={key}")).await;
+        assert_ne!(ada.page.hidden("/checkout/pay", "")["key"], key);
+        let page = ada.submit("/checkout/pay", &[("card", "4000000000000119"), ("key", key)]).await;
+        assert_eq!(page.status, StatusCode::BAD_REQUEST);
+        page.assert_says("Nothing was changed.");
+    }
+    assert!(world.state().placed.is_empty());
+
+    ada.get("/checkout/pay").await;
+    ada.submit("/checkout/pay", &[("card", "4000000000000119")]).await;
+    ada.page.assert_says("waiting for the bank");
+    let outcome = ada.page.path.clone();
+    let page = eve.get(&outcome).await;
+    assert_eq!(page.status, StatusCode::NOT_FOUND);
+    page.assert_silent("beef");
+    ada.get("/sign-in").await;
+    ada.submit("/sign-in", &[("email", "admin@store.example"), ("password", PASSWORD)]).await;
+    ada.get(&outcome).await.assert_says("waiting for the bank");
+}
+
+#[tokio::test]
 async fn cookies_are_for_encrypted_connections_where_there_is_one() {
     let mut browser = visitor().await;
     let request = Request::get("/").header("x-forwarded-proto", "https").body(Body::empty()).unwrap();

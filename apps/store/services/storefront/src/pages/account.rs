@@ -31,7 +31,10 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
 }
 
 /// Shows the account, with an address that was typed and what is wrong with it.
-pub async fn page(store: &Store, mut visit: Visit, status: StatusCode, typed: Delivery, errors: Errors) -> Response {
+pub async fn page(store: &Store, visit: Visit, status: StatusCode, typed: Delivery, errors: Errors) -> Response {
+    if visit.is_over() {
+        return visit.sign_in_again(store, "/account");
+    }
     if visit.session().signed_in.is_none() {
         return visit.redirect(store, "/sign-in?next=/account");
     }
@@ -39,10 +42,7 @@ pub async fn page(store: &Store, mut visit: Visit, status: StatusCode, typed: De
         tokio::join!(store.identify(&visit), orders(store, &visit), store.frame(&visit, "Your account"),);
     frame.here = "/account".to_owned();
     let account = match identity {
-        Identity::Guest | Identity::Over => {
-            visit.change().signed_in = None;
-            return visit.redirect(store, "/sign-in?next=/account&done=session-over");
-        }
+        Identity::Guest | Identity::Over => return visit.sign_in_again(store, "/account"),
         Identity::Silent => {
             frame.notices.push(Notice::customer_absent());
             None
@@ -82,18 +82,21 @@ pub async fn erase(State(store): State<Arc<Store>>, posted: Posted) -> Response 
     };
     // Asked before, since "unauthenticated" afterwards means that a repeated call had deleted it already.
     if store.identify(&visit).await == Identity::Over {
-        visit.change().signed_in = None;
-        return visit.redirect(&store, "/sign-in?next=/account&done=session-over");
+        return visit.sign_in_again(&store, "/account");
+    }
+    if visit.session().merge_pending && !store.has_guest_lines(&visit).await {
+        visit.change().merge_pending = false;
     }
     let password = fields.raw("password");
     if password.chars().count() > PASSWORD_LENGTH_MAX {
         return visit.redirect(&store, "/account?done=not-erased");
     }
-    let request = EraseRequest { token: customer.token, password: password.to_owned(), ..Default::default() };
+    let request = EraseRequest { token: customer.token.clone(), password: password.to_owned(), ..Default::default() };
     let call = visit.call.clone().with_timeout(WRITE_LIMIT);
     let answer = store.backends.customer.erase(&call, request);
     match within(WRITE_LIMIT, "customer", answer).await.map_err(|error| error.code) {
         Ok(_) | Err(Code::Unauthenticated) => {
+            store.vouched.is_over(&customer.token);
             visit.change().sign_out();
             visit.set_delivery(None);
             visit.redirect(&store, "/?done=erased")

@@ -130,7 +130,7 @@ pub fn lines(delivery: &Delivery) -> Markup {
 
 /// Adds or removes an address of the account.
 pub async fn put(State(store): State<Arc<Store>>, posted: Posted) -> Response {
-    let Posted { mut visit, fields } = posted;
+    let Posted { visit, fields } = posted;
     let Some(customer) = visit.session().signed_in.clone() else {
         return visit.redirect(&store, "/sign-in?next=/account");
     };
@@ -155,10 +155,7 @@ pub async fn put(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     match within(WRITE_LIMIT, "customer", answer).await {
         Ok(_) if remove => visit.redirect(&store, "/account?done=address-removed"),
         Ok(_) => visit.redirect(&store, "/account?done=address-saved"),
-        Err(error) if error.code == Code::Unauthenticated => {
-            visit.change().signed_in = None;
-            visit.redirect(&store, "/sign-in?next=/account&done=session-over")
-        }
+        Err(error) if error.code == Code::Unauthenticated => visit.sign_in_again(&store, "/account"),
         Err(error) if error.code == Code::NotFound => visit.redirect(&store, "/account?done=address-removed"),
         Err(error) if matches!(error.code, Code::InvalidArgument | Code::ResourceExhausted) => {
             missing::refused(&store, visit, StatusCode::BAD_REQUEST).await

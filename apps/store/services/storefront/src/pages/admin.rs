@@ -25,15 +25,15 @@ const ROWS: i32 = 25;
 ///
 /// # Errors
 /// That answer.
-pub async fn admit(store: &Store, mut visit: Visit) -> Result<Visit, Response> {
+pub async fn admit(store: &Store, visit: Visit) -> Result<Visit, Response> {
+    if visit.is_over() {
+        return Err(visit.sign_in_again(store, "/admin"));
+    }
     match store.identify(&visit).await {
         Identity::Customer(account) if account.admin => Ok(visit),
         Identity::Customer(_) => Err(missing::forbidden(store, visit).await),
         Identity::Guest => Err(visit.redirect(store, "/sign-in?next=/admin")),
-        Identity::Over => {
-            visit.change().signed_in = None;
-            Err(visit.redirect(store, "/sign-in?next=/admin&done=session-over"))
-        }
+        Identity::Over => Err(visit.sign_in_again(store, "/admin")),
         Identity::Silent => Err(closed(store, visit).await),
     }
 }

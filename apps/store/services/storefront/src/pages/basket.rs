@@ -13,6 +13,7 @@ use store_contracts::store::catalogue::v1::Product;
 
 use super::picture_path;
 use crate::Store;
+use crate::identity::LINES_MAX;
 use crate::memory::price_minor;
 use crate::money::{self, Currency};
 use crate::view::summary::{self, Sum};
@@ -21,6 +22,9 @@ use crate::visit::Visit;
 
 /// Shows the basket.
 pub async fn show(State(store): State<Arc<Store>>, mut visit: Visit) -> Response {
+    if visit.is_over() {
+        return visit.sign_in_again(&store, "/basket");
+    }
     if visit.session().merge_pending {
         store.merge_basket(&mut visit).await;
     }
@@ -29,6 +33,9 @@ pub async fn show(State(store): State<Arc<Store>>, mut visit: Visit) -> Response
         return unavailable(&store, visit);
     };
     let mut frame = store.frame_with(&visit, "Your basket", Some(&basket));
+    if visit.session().merge_pending {
+        frame.notices.push(Notice::basket_waits(basket.lines.len() >= LINES_MAX));
+    }
     if basket.lines.is_empty() {
         let body = summary::blank(
             icon::bag(),

@@ -27,6 +27,9 @@ use crate::visit::{Posted, Visit, now_ms};
 
 /// Asks where the order goes.
 pub async fn show(State(store): State<Arc<Store>>, mut visit: Visit) -> Response {
+    if visit.is_over() {
+        return visit.sign_in_again(&store, "/checkout");
+    }
     if visit.session().merge_pending {
         store.merge_basket(&mut visit).await;
     }
@@ -89,13 +92,7 @@ pub async fn no_quote(store: &Store, visit: Visit, error: &Error) -> Response {
     visit.page(store, StatusCode::OK, &page)
 }
 
-async fn page(
-    store: &Store,
-    mut visit: Visit,
-    status: StatusCode,
-    typed: Option<Delivery>,
-    errors: Errors,
-) -> Response {
+async fn page(store: &Store, visit: Visit, status: StatusCode, typed: Option<Delivery>, errors: Errors) -> Response {
     let country = typed.as_ref().or(visit.delivery()).map_or(COUNTRY_DEFAULT, |delivery| {
         if delivery.country.is_empty() { COUNTRY_DEFAULT } else { &delivery.country }
     });
@@ -105,10 +102,7 @@ async fn page(
     let account = match identity {
         Identity::Customer(account) => Some(account),
         Identity::Guest => None,
-        Identity::Over => {
-            visit.change().signed_in = None;
-            return visit.redirect(store, "/sign-in?next=/checkout&done=session-over");
-        }
+        Identity::Over => return visit.sign_in_again(store, "/checkout"),
         Identity::Silent => {
             frame.notices.push(Notice::customer_absent());
             None

@@ -27,6 +27,10 @@ enum Tracking {
 
 /// Shows the order.
 pub async fn show(State(store): State<Arc<Store>>, Path(id): Path<String>, visit: Visit) -> Response {
+    if visit.is_over() {
+        let here = visit.here.clone();
+        return visit.sign_in_again(&store, &here);
+    }
     let Ok(id) = id.parse::<Uuid>() else {
         return missing::page(&store, visit).await;
     };

@@ -14,14 +14,18 @@ use super::missing;
 use crate::Store;
 use crate::backends::{READ_LIMIT, within};
 use crate::view::{icon, summary};
-use crate::visit::{Visit, is_key, now_ms};
+use crate::visit::{Visit, now_ms};
 
 /// A page that waits for a decision loads itself again after this many seconds.
 const RELOAD_SECONDS: u32 = 3;
 
-/// Shows where the order of a key stands. The key is a secret of the browser that made it, so that nobody else finds this page.
+/// Shows where the order of a key stands, to the visitor for whom the key was made: anybody else learns nothing.
 pub async fn show(State(store): State<Arc<Store>>, Path(key): Path<String>, visit: Visit) -> Response {
-    if !is_key(&key) {
+    if visit.is_over() {
+        let here = visit.here.clone();
+        return visit.sign_in_again(&store, &here);
+    }
+    if !store.sealer.is_order_key(visit.session(), &key) {
         return missing::page(&store, visit).await;
     }
     // Until then the order may still arrive; from then on the checkout refuses it. The clock is read before the checkout is asked.

@@ -20,7 +20,7 @@ use crate::session::Delivery;
 use crate::view::field::{self, Text};
 use crate::view::notice::Tone;
 use crate::view::{Frame, Notice, notice};
-use crate::visit::{Fields, Posted, Visit, is_key, new_key, now_ms};
+use crate::visit::{Fields, Posted, Visit, now_ms};
 
 /// The simulated bank's cards, and what each does.
 const TEST_CARDS: [(&str, &str); 8] = [
@@ -36,6 +36,9 @@ const TEST_CARDS: [(&str, &str); 8] = [
 
 /// Shows the quote and asks for the card.
 pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
+    if visit.is_over() {
+        return visit.sign_in_again(&store, "/checkout");
+    }
     let Some(delivery) = visit.delivery().cloned() else {
         return visit.redirect(&store, "/checkout?done=address-needed");
     };
@@ -45,10 +48,11 @@ pub async fn show(State(store): State<Arc<Store>>, visit: Visit) -> Response {
         Err(error) => return no_quote(&store, visit, &error).await,
     };
     frame.here = "/checkout/pay".to_owned();
-    // After an outcome nobody knows, the same key is used again: should the first try have arrived after all, it is not ordered twice.
+    // After an outcome nobody knows, the same key is used again: should the first try have arrived after all, it is not ordered twice. One
+    // that comes with a stranger's link is not: they would know it.
     let key = match visit.params.raw("key") {
-        key if is_key(key) => key.to_owned(),
-        _ => new_key(),
+        key if store.sealer.is_order_key(visit.session(), key) => key.to_owned(),
+        _ => store.sealer.order_key(visit.session()),
     };
     frame.notices.extend(changed_from(&visit.params, &quote));
     let body = view(&frame, &delivery, &quote, &key);
@@ -73,7 +77,7 @@ pub async fn place(State(store): State<Arc<Store>>, posted: Posted) -> Response 
         return visit.redirect(&store, "/checkout?done=address-needed");
     };
     let seen = (
-        fields.key("key"),
+        fields.key("key").filter(|key| store.sealer.is_order_key(visit.session(), key)),
         fields.integer::<i64>("total"),
         Currency::from_code(fields.raw("currency")),
         fields.integer::<i64>("basket_version"),

@@ -1,6 +1,7 @@
 //! Signing in and out. What the guest collected moves into the customer's basket.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -89,7 +90,10 @@ pub async fn take_on(store: &Store, visit: &mut Visit, account: &Account, sessio
         token: session.token.clone(),
         expires_at_ms: session.expires_at_ms,
     });
+    store.vouched.holds(&session.token, Instant::now());
     store.merge_basket(visit).await;
+    // What another tab puts into the guest's basket meanwhile comes along with the next look at it.
+    visit.change().merge_pending = true;
 }
 
 /// A path with what to say there.
@@ -101,9 +105,15 @@ pub fn with_done(path: &str, done: &str) -> String {
 /// Signs out.
 pub async fn sign_out(State(store): State<Arc<Store>>, posted: Posted) -> Response {
     let mut visit = posted.visit;
+    if visit.session().merge_pending {
+        store.merge_basket(&mut visit).await;
+    }
+    store.end_sign_in(&visit).await;
+    let done = if visit.session().merge_pending { "signed-out-waits" } else { "signed-out" };
     visit.change().sign_out();
     visit.set_delivery(None);
-    visit.redirect(&store, "/?done=signed-out")
+    let path = with_done("/", done);
+    visit.redirect(&store, &path)
 }
 
 async fn page(

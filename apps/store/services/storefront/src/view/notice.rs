@@ -66,6 +66,22 @@ impl Notice {
         )
     }
 
+    /// What the visitor collected before signing in has not come along.
+    pub fn basket_waits(is_full: bool) -> Notice {
+        let (lead, text) = if is_full {
+            (
+                "Not everything fits.",
+                "Your basket holds 50 different products. What else you put in before you signed in waits, and comes along once there is room.",
+            )
+        } else {
+            (
+                "Something may be missing.",
+                "What you put in before you signed in is kept, and comes along in a moment: please look again.",
+            )
+        };
+        Notice::caution("basket-waits", lead, text)
+    }
+
     /// The customer service is down.
     pub fn customer_absent() -> Notice {
         Notice::caution(
@@ -140,7 +156,7 @@ impl Notice {
 }
 
 /// What is said after a redirect: its code, which is also its name, and the words.
-const SAID: [(&str, Tone, &str, &str); 28] = [
+const SAID: [(&str, Tone, &str, &str); 29] = [
     ("added", Tone::Good, "Added to your basket.", ""),
     ("removed", Tone::Good, "Taken out of your basket.", ""),
     ("updated", Tone::Good, "Your basket is up to date.", ""),
@@ -154,6 +170,12 @@ const SAID: [(&str, Tone, &str, &str); 28] = [
     ("signed-in", Tone::Good, "Welcome back.", ""),
     ("registered", Tone::Good, "Your account is open.", "Welcome."),
     ("signed-out", Tone::Good, "You are signed out.", ""),
+    (
+        "signed-out-waits",
+        Tone::Good,
+        "You are signed out.",
+        "What you put in before you signed in had not come along: it is in this browser's basket.",
+    ),
     ("session-over", Tone::Caution, "Your session is over.", "Please sign in again."),
     ("erased", Tone::Good, "Your account is deleted.", ""),
     ("not-erased", Tone::Bad, "Your account was not deleted.", "The password was not right."),

@@ -5,16 +5,18 @@
 
 pub mod browser;
 mod goods;
-mod people;
+pub mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
 
 use shoal_sdk::Error;
 use storefront::Store;
 use storefront::backends::Backends;
 use storefront::memory::Memory;
 use storefront::session::Sealer;
+use storefront::vouched::Vouched;
 
 use store_contracts::store::basket::v1::BasketContents;
 use store_contracts::store::catalogue::v1::Product;
@@ -45,6 +47,11 @@ pub struct State {
     pub stock: BTreeMap<String, i32>,
     pub baskets: BTreeMap<String, BasketContents>,
     pub accounts: BTreeMap<String, Account>,
+    /// How many sessions were begun, and the tokens of those that were signed out of.
+    pub sessions: usize,
+    pub ended: BTreeSet<String>,
+    /// What the next change of a basket answers instead of being made.
+    pub basket_error: Option<Error>,
     pub orders: Vec<Order>,
     pub shipments: BTreeMap<String, Shipment>,
     pub mails: Vec<Mail>,
@@ -91,8 +98,13 @@ impl World {
         Ok(state)
     }
 
-    /// A storefront over this world.
+    /// A storefront over this world, which asks about a sign-in each time.
     pub fn store(self: &Arc<World>) -> Arc<Store> {
+        self.store_that_remembers(Duration::ZERO)
+    }
+
+    /// A storefront over this world, for which an answer about a sign-in counts for so long.
+    pub fn store_that_remembers(self: &Arc<World>, vouched_for: Duration) -> Arc<Store> {
         Arc::new(Store {
             backends: Backends {
                 catalogue: self.clone(),
@@ -106,6 +118,7 @@ impl World {
                 memory: Memory::default(),
             },
             sealer: Sealer::new(&[1; 32]).unwrap(),
+            vouched: Vouched::new(vouched_for),
         })
     }
 }

@@ -33,8 +33,21 @@ fn money(minor: i64, currency: &str) -> Money {
     Money { minor, currency: currency.to_owned(), ..Default::default() }
 }
 
-fn session(account: &Account) -> Session {
-    Session { token: format!("token-of-{}", account.email), expires_at_ms: i64::MAX, ..Default::default() }
+/// More different products a basket does not hold.
+pub const LINES_MAX: usize = 50;
+
+fn session(state: &mut State, account: &Account) -> Session {
+    state.sessions += 1;
+    let token = format!("token-{}-of-{}", state.sessions, account.email);
+    Session { token, expires_at_ms: i64::MAX, ..Default::default() }
+}
+
+/// The account of a session that is not over.
+fn account_of<'a>(state: &'a mut State, token: &str) -> Result<&'a mut Account, Error> {
+    let email = token.split_once("-of-").map_or("", |(_, email)| email);
+    let is_ended = state.ended.contains(token);
+    let account = state.accounts.get_mut(email).filter(|_| !is_ended);
+    account.ok_or_else(|| Error::unauthenticated("over"))
 }
 
 fn quote(state: &State, shopper: &str, currency: &str) -> Result<QuoteResponse, Error> {
@@ -87,12 +100,18 @@ impl calls::Basket for World {
 
     async fn set_item(&self, _: &Call, request: SetItemRequest) -> Result<SetItemResponse, Error> {
         let mut state = self.enter("basket")?;
+        if let Some(error) = state.basket_error.take() {
+            return Err(error);
+        }
         let basket = state.baskets.entry(request.shopper_id).or_default();
         let place = basket.lines.iter().position(|line| line.product_id == request.product_id);
         let held = place.map_or(0, |place| basket.lines[place].quantity);
+        if request.expected_version.is_some_and(|version| version != basket.version) {
+            return Err(Error::aborted("another version"));
+        }
         if held != request.quantity {
-            if request.expected_version.is_some_and(|version| version != basket.version) {
-                return Err(Error::aborted("another version"));
+            if place.is_none() && basket.lines.len() >= LINES_MAX {
+                return Err(Error::resource_exhausted("it is full"));
             }
             basket.version += 1;
             match place {
@@ -112,16 +131,24 @@ impl calls::Basket for World {
 
     async fn merge(&self, _: &Call, request: MergeRequest) -> Result<MergeResponse, Error> {
         let mut state = self.enter("basket")?;
-        let guest = state.baskets.remove(&request.guest_shopper_id);
+        if let Some(error) = state.basket_error.take() {
+            return Err(error);
+        }
+        let mut guest = state.baskets.remove(&request.guest_shopper_id).unwrap_or_default();
         let basket = state.baskets.entry(request.customer_shopper_id).or_default();
-        for line in guest.unwrap_or_default().lines {
-            basket.version += 1;
+        for line in std::mem::take(&mut guest.lines) {
+            let room = basket.lines.len() < LINES_MAX;
             match basket.lines.iter_mut().find(|held| held.product_id == line.product_id) {
                 Some(held) => held.quantity = (held.quantity + line.quantity).min(99),
-                None => basket.lines.push(line),
+                None if room => basket.lines.push(line),
+                None => guest.lines.push(line),
             }
+            basket.version += 1;
         }
-        Ok(MergeResponse { basket: basket.clone().into(), ..Default::default() })
+        let merged = basket.clone();
+        guest.version += 1;
+        state.baskets.insert(request.guest_shopper_id, guest);
+        Ok(MergeResponse { basket: merged.into(), ..Default::default() })
     }
 }
 
@@ -139,30 +166,39 @@ impl calls::Customer for World {
             ..Default::default()
         };
         state.accounts.insert(request.email, account.clone());
-        Ok(RegisterResponse { session: session(&account).into(), account: account.into(), ..Default::default() })
+        Ok(RegisterResponse {
+            session: session(&mut state, &account).into(),
+            account: account.into(),
+            ..Default::default()
+        })
     }
 
     async fn sign_in(&self, _: &Call, request: SignInRequest) -> Result<SignInResponse, Error> {
-        let state = self.enter("customer")?;
+        let mut state = self.enter("customer")?;
         let account = state.accounts.get(&request.email).cloned();
         let account =
             account.filter(|_| request.password == PASSWORD).ok_or_else(|| Error::unauthenticated("wrong"))?;
-        Ok(SignInResponse { session: session(&account).into(), account: account.into(), ..Default::default() })
+        Ok(SignInResponse {
+            session: session(&mut state, &account).into(),
+            account: account.into(),
+            ..Default::default()
+        })
+    }
+
+    async fn sign_out(&self, _: &Call, request: SignOutRequest) -> Result<SignOutResponse, Error> {
+        self.enter("customer")?.ended.insert(request.token);
+        Ok(SignOutResponse::default())
     }
 
     async fn verify(&self, _: &Call, request: VerifyRequest) -> Result<VerifyResponse, Error> {
-        let state = self.enter("customer")?;
-        let email = request.token.strip_prefix("token-of-").unwrap_or("");
-        let account = state.accounts.get(email).cloned();
-        let account = account.ok_or_else(|| Error::unauthenticated("over"))?;
+        let mut state = self.enter("customer")?;
+        let account = account_of(&mut state, &request.token)?.clone();
         Ok(VerifyResponse { account: account.into(), ..Default::default() })
     }
 
     async fn put_address(&self, _: &Call, request: PutAddressRequest) -> Result<PutAddressResponse, Error> {
         let mut state = self.enter("customer")?;
-        let email = request.token.strip_prefix("token-of-").unwrap_or("");
-        let account = state.accounts.get_mut(email);
-        let account = account.ok_or_else(|| Error::unauthenticated("over"))?;
+        let account = account_of(&mut state, &request.token)?;
         if request.remove {
             account.addresses.retain(|saved| saved.address_id != request.address_id);
         } else {
@@ -181,8 +217,8 @@ impl calls::Customer for World {
         if request.password != PASSWORD {
             return Err(Error::permission_denied("wrong"));
         }
-        let email = request.token.strip_prefix("token-of-").unwrap_or("");
-        state.accounts.remove(email);
+        let email = account_of(&mut state, &request.token)?.email.clone();
+        state.accounts.remove(&email);
         Ok(EraseResponse::default())
     }
 }
