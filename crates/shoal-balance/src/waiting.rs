@@ -31,12 +31,12 @@ impl Waiting {
     /// A place for a request of which `bytes` are kept in memory, or `None` when there is no room for it.
     #[must_use]
     pub fn enter(&self, bytes: u64) -> Option<Place> {
-        self.room.change(|held, room| {
-            let requests = held.requests.checked_add(1).filter(|requests| *requests <= room.requests_max)?;
-            let bytes = held.bytes.checked_add(bytes).filter(|bytes| *bytes <= room.bytes_max)?;
-            Some(Held { requests, bytes })
-        })?;
-        Some(Place { room: Arc::clone(&self.room), bytes })
+        let room = &self.room;
+        let mut held = room.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let requests = held.requests.checked_add(1).filter(|requests| *requests <= room.requests_max)?;
+        let all = held.bytes.checked_add(bytes).filter(|bytes| *bytes <= room.bytes_max)?;
+        *held = Held { requests, bytes: all };
+        Some(Place { room: Arc::clone(room), bytes })
     }
 
     /// How many requests are held.
@@ -52,35 +52,12 @@ impl Waiting {
     }
 }
 
-impl Room {
-    fn change(&self, next: impl FnOnce(Held, &Self) -> Option<Held>) -> Option<()> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
-        *held = next(*held, self)?;
-        Some(())
-    }
-}
-
 /// A held request's place, until this is dropped.
 #[derive(Debug)]
 #[must_use = "a place that is dropped at once holds nothing"]
 pub struct Place {
     room: Arc<Room>,
     bytes: u64,
-}
-
-impl Place {
-    /// Keeps so many bytes more; `false`, and none more, when there is no room for them.
-    #[must_use]
-    pub fn grow(&mut self, bytes: u64) -> bool {
-        let grown = self.room.change(|held, room| {
-            let bytes = held.bytes.checked_add(bytes).filter(|bytes| *bytes <= room.bytes_max)?;
-            Some(Held { bytes, ..held })
-        });
-        if grown.is_some() {
-            self.bytes += bytes;
-        }
-        grown.is_some()
-    }
 }
 
 impl Drop for Place {
@@ -101,12 +78,12 @@ mod tests {
         let waiting = Waiting::new(2, 100);
         let first = waiting.enter(60);
         assert!(first.is_some() && waiting.enter(41).is_none());
-        let mut second = waiting.enter(30);
-        assert!(waiting.enter(0).is_none(), "two are held");
-        assert!(second.as_mut().is_some_and(|place| place.grow(10) && !place.grow(1)));
+        let second = waiting.enter(40);
+        assert!(second.is_some() && waiting.enter(0).is_none(), "two are held");
         drop(first);
-        assert!(second.as_mut().is_some_and(|place| place.grow(60)), "what another leaves is free again");
-        drop(second);
+        let third = waiting.enter(60);
+        assert!(third.is_some(), "what another leaves is free again");
+        drop((second, third));
         assert!(waiting.is_empty());
         assert!(waiting.enter(u64::MAX).is_none());
         assert!(waiting.enter(100).is_some());
@@ -115,27 +92,19 @@ mod tests {
     proptest! {
         #[test]
         fn never_more_than_there_is_room_for_and_none_forgotten(
-            turns in prop::collection::vec((0..3u8, 0..40u64, 0..10usize), 0..200), requests_max in 0..8u64, bytes_max in 0..100u64,
+            turns in prop::collection::vec((any::<bool>(), 0..40u64, 0..10usize), 0..200), requests_max in 0..8u64, bytes_max in 0..100u64,
         ) {
             let waiting = Waiting::new(requests_max, bytes_max);
             let mut held: Vec<(Place, u64)> = Vec::new();
-            for (kind, bytes, which) in turns {
+            for (enters, bytes, which) in turns {
                 let sum: u64 = held.iter().map(|(_, bytes)| bytes).sum();
-                let fits = sum + bytes <= bytes_max;
-                match kind {
-                    0 => {
-                        let place = waiting.enter(bytes);
-                        prop_assert_eq!(place.is_some(), fits && (held.len() as u64) < requests_max);
-                        held.extend(place.map(|place| (place, bytes)));
-                    }
-                    1 if !held.is_empty() => {
-                        let index = which % held.len();
-                        let grown = held[index].0.grow(bytes);
-                        prop_assert_eq!(grown, fits);
-                        held[index].1 += if grown { bytes } else { 0 };
-                    }
-                    2 if !held.is_empty() => drop(held.swap_remove(which % held.len())),
-                    _ => {}
+                if enters {
+                    let place = waiting.enter(bytes);
+                    let fits = sum + bytes <= bytes_max && (held.len() as u64) < requests_max;
+                    prop_assert_eq!(place.is_some(), fits);
+                    held.extend(place.map(|place| (place, bytes)));
+                } else if !held.is_empty() {
+                    drop(held.swap_remove(which % held.len()));
                 }
                 prop_assert_eq!(waiting.len(), held.len() as u64);
             }

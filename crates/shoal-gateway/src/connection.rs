@@ -7,6 +7,7 @@ use crate::forward;
 use crate::headers::Origin;
 use crate::http1;
 use crate::progress::Progress;
+use crate::upload::UNREAD_MAX;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -19,11 +20,13 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// How an HTTP/2 connection begins (RFC 9113 section 3.4); no HTTP/1.1 request does.
 const HTTP2_START: &[u8] = b"PRI ";
-/// From one look at a connection's first bytes to the next, while too few have come.
-const PEEK_PAUSE: Duration = Duration::from_millis(2);
+/// From one look at a connection's first bytes to the next, while too few have come: at first and at most.
+const PEEK_PAUSE_MIN: Duration = Duration::from_millis(2);
+const PEEK_PAUSE_MAX: Duration = Duration::from_millis(250);
 /// The most requests one HTTP/2 client may have under way.
 const STREAMS_MAX: u32 = 256;
 
@@ -35,6 +38,29 @@ const LOOK_MAX: Duration = Duration::from_secs(5);
 pub(crate) const LINGER_MAX: Duration = Duration::from_secs(2);
 /// The most bytes of an answer that wait for one HTTP/2 client's window.
 const SEND_BUFFER_MAX: usize = 64 * 1024;
+
+/// How much of one request's body over HTTP/2 comes before anybody asks for it, and how much of all on one connection: so
+/// that several whose replicas take nothing leave room for others.
+const STREAM_WINDOW: u32 = UNREAD_MAX;
+const CONNECTION_WINDOW: u32 = 16 * STREAM_WINDOW;
+
+/// A connection that can be ended so that whoever is at its other end knows that something is missing.
+pub(crate) trait Abort {
+    /// Has the connection reset once it is dropped.
+    fn abort(&self) -> io::Result<()>;
+}
+
+impl Abort for TcpStream {
+    fn abort(&self) -> io::Result<()> {
+        self.set_zero_linger()
+    }
+}
+
+impl Abort for TlsStream<TcpStream> {
+    fn abort(&self) -> io::Result<()> {
+        self.get_ref().0.abort()
+    }
+}
 
 /// What a connection was made to.
 #[derive(Clone)]
@@ -128,10 +154,10 @@ pub(crate) async fn serve(
         let origin = Origin { peer: peer.ip(), secure: tls.is_some() };
         let progress = Progress::new(milliseconds());
         let client = Arc::new(Client { core, door, origin, progress });
-        // Nothing has been asked yet: a gateway that stops just closes the connection.
+        // Nothing has been asked yet, but may be about to: a gateway that stops waits a little for that.
         if let Some(acceptor) = tls {
             let stream = tokio::select! {
-                () = stopped(&mut stop) => return Ok(()),
+                () = lingered(&client, &mut stop) => return Ok(()),
                 shaken = tokio::time::timeout(patience, acceptor.accept(stream)) => shaken??,
             };
             if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
@@ -140,7 +166,6 @@ pub(crate) async fn serve(
             return Ok(http1::serve(&client, stream, bounds, stop).await?);
         }
         let seen = tokio::time::timeout(patience, starts_http2(&stream));
-        // A gateway that stops lingers here too: what the client is about to ask is answered.
         let is_http2 = tokio::select! {
             () = lingered(&client, &mut stop) => return Ok(()),
             seen = seen => seen??,
@@ -196,14 +221,21 @@ async fn stalled(client: &Client, bounds: Bounds, patience: Duration) {
 /// Whether the client starts with HTTP/2; waits for its first bytes.
 async fn starts_http2(stream: &TcpStream) -> io::Result<bool> {
     let mut start = [0; HTTP2_START.len()];
-    loop {
+    for pause in peek_pauses() {
         let seen = stream.peek(&mut start).await?;
         let seen = start.get(..seen).unwrap_or_default();
         if seen.len() == HTTP2_START.len() || seen.is_empty() || !HTTP2_START.starts_with(seen) {
             return Ok(seen == HTTP2_START);
         }
-        tokio::time::sleep(PEEK_PAUSE).await;
+        // What is there already makes the socket readable, so that only time tells.
+        tokio::time::sleep(pause).await;
     }
+    Ok(false)
+}
+
+/// The pauses between looks at a connection's first bytes: longer and longer, without end.
+fn peek_pauses() -> impl Iterator<Item = Duration> {
+    std::iter::successors(Some(PEEK_PAUSE_MIN), |pause| Some((*pause * 2).min(PEEK_PAUSE_MAX)))
 }
 
 type Served = Result<(), Box<dyn std::error::Error + Send + Sync>>;
@@ -217,6 +249,8 @@ where
     let service = service_fn(move |request| forward::answer(Arc::clone(&asked), request));
     let connection = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(settings.header_timeout)
         .keep_alive_timeout(settings.header_timeout)
         .max_concurrent_streams(STREAMS_MAX)
@@ -225,15 +259,38 @@ where
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut stall = pin!(stalled(&client, bounds, settings.http2_idle_timeout));
+    let leaves = async {
+        stopped(&mut stop).await;
+        if client.progress.is_new() {
+            // Made at the last moment: its first request is on its way.
+            linger(&client).await;
+        }
+    };
     tokio::select! {
         ended = connection.as_mut() => return Ok(ended?),
         // A client that does not take its answers is cut off; one that asks nothing is told to go.
         () = stall.as_mut() => if client.progress.is_busy() { return Ok(()) },
-        () = stopped(&mut stop) => {}
+        () = leaves => {}
     }
     connection.as_mut().graceful_shutdown();
     tokio::select! {
         ended = connection.as_mut() => Ok(ended?),
         () = stalled(&client, bounds, settings.header_timeout) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_stops_in_its_first_bytes_is_looked_at_seldom() {
+        let patience = Duration::from_secs(30);
+        let ends = peek_pauses().scan(Duration::ZERO, |passed, pause| {
+            *passed += pause;
+            Some(*passed)
+        });
+        let looks = ends.take_while(|passed| *passed < patience).count();
+        assert!((100..150).contains(&looks), "{looks} looks");
     }
 }

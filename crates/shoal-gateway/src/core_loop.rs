@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::task::AbortHandle;
@@ -24,6 +24,8 @@ use tokio::task::AbortHandle;
 /// The pause after a failed accept; descriptors may have run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// How often the log says at most that a listener is full.
+const FULL_TOLD_EVERY: Duration = Duration::from_secs(10);
 
 /// What the connections of one core share.
 pub(crate) struct Core {
@@ -228,10 +230,11 @@ async fn accept(core: Arc<Core>, listener: Listener, mut stop: watch::Receiver<b
             }
         }
     }
+    let mut told = Seldom::default();
     loop {
         let accepted = tokio::select! {
             () = stopped(&mut stop) => return,
-            accepted = accept_one(&listener, &core) => accepted,
+            accepted = accept_one(&listener, &core, &mut told) => accepted,
         };
         let Some((stream, peer, place)) = accepted else { continue };
         let busy = listener.busy.begin();
@@ -247,15 +250,18 @@ async fn accept(core: Arc<Core>, listener: Listener, mut stop: watch::Receiver<b
 async fn accept_one(
     listener: &Listener,
     core: &Core,
+    told: &mut Seldom,
 ) -> Option<(tokio::net::TcpStream, std::net::SocketAddr, OwnedSemaphorePermit)> {
     let place = match Arc::clone(&listener.places).try_acquire_owned() {
         Ok(place) => place,
         Err(_) => {
-            tracing::warn!(
-                "the listener `{}` has its {} connections, which is the most; new ones wait until one ends",
-                listener.name,
-                core.settings.connections_max
-            );
+            if told.is_due(Instant::now()) {
+                tracing::warn!(
+                    "the listener `{}` has its {} connections, which is the most; new ones wait until one ends",
+                    listener.name,
+                    core.settings.connections_max
+                );
+            }
             Arc::clone(&listener.places).acquire_owned().await.ok()?
         }
     };
@@ -266,5 +272,34 @@ async fn accept_one(
             tokio::time::sleep(ACCEPT_PAUSE).await;
             None
         }
+    }
+}
+
+/// When something was last said that may hold for long, and for each connection anew.
+#[derive(Default)]
+struct Seldom {
+    last: Option<Instant>,
+}
+
+impl Seldom {
+    /// Whether it is to be said again; then it counts as said.
+    fn is_due(&mut self, now: Instant) -> bool {
+        let is_due = self.last.is_none_or(|last| now.saturating_duration_since(last) >= FULL_TOLD_EVERY);
+        if is_due {
+            self.last = Some(now);
+        }
+        is_due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_holds_for_long_is_said_now_and_then() {
+        let (mut told, start) = (Seldom::default(), Instant::now());
+        let said = (0..25_000).filter(|passed| told.is_due(start + Duration::from_millis(*passed))).count();
+        assert_eq!(said, 3);
     }
 }

@@ -67,12 +67,10 @@ impl Deadline {
     /// What is left of the client's deadline, as the header that says so.
     pub(crate) fn left(&self, now: Instant) -> Option<(HeaderName, String)> {
         let (form, end) = (self.form?, self.end?);
-        // Rounded up: a timeout of nothing would be refused for its form.
-        let left = end.saturating_duration_since(now).as_nanos().div_ceil(1_000_000).max(1);
+        let left = end.saturating_duration_since(now);
         Some(match form {
-            Form::Grpc if left < 10_u128.pow(GRPC_DIGITS as u32) => (GRPC_TIMEOUT, format!("{left}m")),
-            Form::Grpc => (GRPC_TIMEOUT, format!("{}S", left.div_ceil(1000).min(99_999_999))),
-            Form::Connect => (CONNECT_TIMEOUT, left.min(9_999_999_999).to_string()),
+            Form::Grpc => (GRPC_TIMEOUT, grpc_text(left)),
+            Form::Connect => (CONNECT_TIMEOUT, left.as_millis().clamp(1, 9_999_999_999).to_string()),
         })
     }
 }
@@ -86,6 +84,15 @@ impl Asked {
             (None, None) => None,
         }
     }
+}
+
+/// In the smallest unit that it fits, rounded down so that no hop adds to it; but a timeout of nothing would be refused
+/// for its form.
+fn grpc_text(left: Duration) -> String {
+    let most = 10_u128.pow(GRPC_DIGITS as u32) - 1;
+    let in_units = [(left.as_micros(), 'u'), (left.as_millis(), 'm'), (u128::from(left.as_secs()), 'S')];
+    let (amount, unit) = in_units.into_iter().find(|(amount, _)| *amount <= most).unwrap_or((most, 'S'));
+    format!("{}{unit}", amount.max(1))
 }
 
 fn grpc_timeout(value: &[u8]) -> Option<Duration> {
@@ -167,8 +174,20 @@ mod tests {
                 deadline.shrink(&mut headers, now + Duration::from_millis(passed));
                 let value = headers[&name].as_bytes();
                 let left = if name == GRPC_TIMEOUT { grpc_timeout(value) } else { connect_timeout(value) };
-                prop_assert_eq!(left, Some(Duration::from_millis(asked.saturating_sub(passed).max(1))));
+                let expected = Duration::from_millis(asked.saturating_sub(passed));
+                let least = if name == GRPC_TIMEOUT { Duration::from_micros(1) } else { Duration::from_millis(1) };
+                prop_assert_eq!(left, Some(expected.max(least)));
             }
+        }
+
+        #[test]
+        fn no_hop_adds_to_it(amount in 1u64..=99_999_999, unit in "[HMSmun]", passed in 1u64..1_000_000) {
+            let asked = grpc_timeout(format!("{amount}{unit}").as_bytes()).unwrap();
+            let mut headers = with(GRPC_TIMEOUT, &format!("{amount}{unit}"));
+            let now = Instant::now();
+            Deadline::of(&headers, now, ROUTE).shrink(&mut headers, now + Duration::from_nanos(passed));
+            let left = grpc_timeout(headers[&GRPC_TIMEOUT].as_bytes()).unwrap();
+            prop_assert!(left < asked || left == Duration::from_micros(1), "{:?} of {:?}", left, asked);
         }
 
         #[test]

@@ -98,9 +98,9 @@ pub(crate) enum TurnedAway {
     Service,
 }
 
-/// A request's place on its route and at its service, until dropped.
+/// A request's place on its route and, but while it is held, at its service; until dropped.
 pub(crate) struct Admission {
-    _service: Admitted,
+    service: Option<Admitted>,
     _route: UnderWay,
 }
 
@@ -109,6 +109,13 @@ struct UnderWay(Arc<AtomicUsize>);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
+    }
+}
+
+impl Admission {
+    /// Gives back its place at the service, since it is held.
+    pub(crate) fn hold(&mut self) {
+        self.service = None;
     }
 }
 
@@ -132,6 +139,14 @@ impl Destination {
             return Err(TurnedAway::Route);
         }
         let service = self.target.saturation.admit(self.target.capacity(), self.limits.priority);
-        Ok(Admission { _service: service.ok_or(TurnedAway::Service)?, _route: route })
+        Ok(Admission { service: Some(service.ok_or(TurnedAway::Service)?), _route: route })
+    }
+
+    /// Gives a request back its place at the service, if there is one.
+    pub(crate) fn admit_again(&self, admission: &mut Admission) -> bool {
+        if admission.service.is_none() {
+            admission.service = self.target.saturation.admit(self.target.capacity(), self.limits.priority);
+        }
+        admission.service.is_some()
     }
 }

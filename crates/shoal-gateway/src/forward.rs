@@ -32,7 +32,7 @@ pub(crate) async fn answer(
     mut request: Request<Incoming>,
 ) -> Result<Response<AnswerBody>, Infallible> {
     let guard = RequestGuard::new(&client);
-    let asker = Asker::of(request.headers());
+    let (asker, is_head) = (Asker::of(request.headers()), request.method() == Method::HEAD);
     let incoming = Asked::of(&request);
     // Before the gateway adds anything: a client must not have its additions removed by naming them in `Connection`.
     headers::remove_hop_by_hop(request.headers_mut());
@@ -48,7 +48,13 @@ pub(crate) async fn answer(
         Ok(Passed { response, call: None }) => response.map(|_| AnswerBody::own(Bytes::new(), guard)),
         Err(refusal) => {
             client.core.complaints.note(&refusal, request_id.to_str().unwrap_or_default());
-            refusal.answer(asker.form()).map(|body| AnswerBody::own(body, guard))
+            let mut response = refusal.answer(asker.form());
+            if is_head {
+                // Its length is told, but it has no body (RFC 9110 section 9.3.2).
+                let length = response.body().len();
+                response.headers_mut().insert(CONTENT_LENGTH, length.into());
+            }
+            response.map(|body| AnswerBody::own(if is_head { Bytes::new() } else { body }, guard))
         }
     };
     if !response.headers().contains_key(REQUEST_ID) {
@@ -63,9 +69,8 @@ struct Passed {
     call: Option<(OpenCall, AnswerLimits)>,
 }
 
-/// What a call holds from its admission on.
+/// A call from its admission on.
 struct Begun {
-    admission: Admission,
     in_flight: InFlight,
     started: Instant,
     deadline: Deadline,
@@ -108,7 +113,7 @@ async fn pass(
     let admission = destination.admit().map_err(|which| turned_away(&destination, which))?;
     let started = Instant::now();
     let deadline = Deadline::of(request.headers(), started, limits.timeout);
-    let begun = Begun { admission, in_flight: destination.edge.begin(), started, deadline };
+    let begun = Begun { in_flight: destination.edge.begin(), started, deadline };
 
     let (head, body) = request.into_parts();
     let is_head = head.method == Method::HEAD;
@@ -127,8 +132,10 @@ async fn pass(
     if may_be_twice {
         outgoing.keep_for_two();
     }
-    match answered(client, &destination, &mut outgoing, deadline, head_bytes).await {
-        Ok((pick, answer)) => returned(client, &outgoing, answer, pick, begun, &destination, is_head),
+    let bytes = held_bytes(head_bytes, &outgoing);
+    let tries = Tries::new(&client.core, &destination, admission, deadline.begin, bytes);
+    match answered(tries, &mut outgoing, deadline, head_bytes).await {
+        Ok(answered) => returned(client, &outgoing, answered, begun, &destination, is_head),
         Err(refusal) => {
             // What the client did wrong is cancelled rather than counted as an error, which the dropped counter says.
             if !refusal.status().is_client_error() {
@@ -181,19 +188,24 @@ pub(crate) fn turned_away(destination: &Destination, which: TurnedAway) -> Refus
 
 /// Tries replicas until one answers.
 async fn answered(
-    client: &Client,
-    destination: &Destination,
+    mut tries: Tries<'_>,
     outgoing: &mut Outgoing,
     deadline: Deadline,
     head_bytes: u64,
-) -> Result<(Pick, Answer), Refusal> {
-    let (core, service) = (&client.core, &destination.target.service);
-    let mut tries = Tries::new(core, destination, deadline.begin, head_bytes);
+) -> Result<(Pick, Admission, Answer), Refusal> {
+    let destination = tries.destination;
+    let service = &destination.target.service;
     let mut pick = tries.pick().await?;
     loop {
-        let sending = send(&core.pool, destination, &pick, outgoing, core.settings.connect_timeout);
+        let sending = send(&mut tries, &pick, outgoing);
         let Ok(sent) = tokio::time::timeout_at(deadline.begin.into(), sending).await else {
-            return Err(timed_out(destination, pick, deadline));
+            // Dropped, the pick says nothing of a replica that waits for what its client has not sent.
+            let is_late = outgoing.upload().is_some_and(Upload::waits_for_client);
+            return Err(if is_late {
+                upload_refusal(destination, UploadError::TooLate)
+            } else {
+                timed_out(destination, pick, deadline)
+            });
         };
         match sent {
             Ok(answer) => {
@@ -208,7 +220,7 @@ async fn answered(
                 if let Some(upload) = outgoing.upload() {
                     upload.forget();
                 }
-                return Ok((pick, answer));
+                return Ok((pick, tries.into_admission(), answer));
             }
             Err(Failure::Client(error)) => return Err(upload_refusal(destination, error)),
             Err(Failure::OnPurpose(error)) => {
@@ -226,11 +238,16 @@ async fn answered(
                 };
                 let reached = if repeatable { reached } else { Reached::Replica };
                 tries.failed(pick, reached, repeatable, failure)?;
-                tries.keeps(head_bytes + outgoing.upload().map_or(0, Upload::kept_bytes));
+                tries.keeps(held_bytes(head_bytes, outgoing));
                 pick = tries.pick().await?;
             }
         }
     }
+}
+
+/// What a request keeps in memory while it is held.
+fn held_bytes(head_bytes: u64, outgoing: &Outgoing) -> u64 {
+    head_bytes + outgoing.upload().map_or(0, Upload::held_bytes)
 }
 
 /// An answer that says the replica, or what is behind it, could not serve the request.
@@ -255,23 +272,25 @@ pub(crate) fn upload_refusal(destination: &Destination, error: UploadError) -> R
             Refusal::BadRequest { why: "The request did not arrive whole.".to_owned() }
         }
         UploadError::TooLarge => Refusal::BodyTooLarge { most: limits.body_bytes_max },
-        UploadError::TooSlow => Refusal::BodyTooSlow { idle: limits.idle_timeout },
+        UploadError::TooSlow => {
+            let why = format!("The request's body did not go on for {} s.", limits.idle_timeout.as_secs_f32());
+            Refusal::TooSlow { why }
+        }
+        UploadError::TooLate => Refusal::TooSlow { why: "The request's body did not arrive in time.".to_owned() },
     }
 }
 
 /// The replica's answer as the client gets it.
-#[allow(clippy::too_many_arguments)] // Everything that the beginning of the way has gathered.
 fn returned(
     client: &Client,
     outgoing: &Outgoing,
-    answer: Answer,
-    pick: Pick,
+    (pick, admission, answer): (Pick, Admission, Answer),
     begun: Begun,
     destination: &Arc<Destination>,
     is_head: bool,
 ) -> Result<Passed, Refusal> {
     let Answer { mut response, connection } = answer;
-    let Begun { admission, in_flight, started, deadline } = begun;
+    let Begun { in_flight, started, deadline } = begun;
     let outcome = outcome(response.status(), response.headers());
     destination.target.answered(&pick, clock::now());
     let destination = Arc::clone(destination);

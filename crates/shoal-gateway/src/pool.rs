@@ -9,7 +9,7 @@ use shoal_model::Address;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -30,6 +30,11 @@ pub(crate) const IDLE_PER_ADDRESS_MAX: usize = 64;
 /// The largest head of a replica's answer, in bytes.
 const ANSWER_HEAD_MAX: usize = 256 * 1024;
 
+/// How much of one answer over HTTP/2 may come that its client does not take, and how much of all answers on a connection:
+/// so much that those whose clients take nothing never stop the others.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = u32::MAX >> 1;
+
 /// The connections of one core.
 #[derive(Default)]
 pub(crate) struct Pool {
@@ -42,8 +47,22 @@ pub(crate) struct Pool {
 struct Inner {
     addresses: BTreeSet<Address>,
     idle: BTreeMap<Address, Vec<Idle>>,
-    shared: BTreeMap<Address, Sender2>,
+    shared: BTreeMap<Address, Shared>,
+    /// Where HTTP/2 connections are being made: one at a time to each address.
+    connecting: BTreeMap<Address, Connecting>,
+    /// How many HTTP/2 connections were shared.
+    shared_ever: u64,
 }
+
+/// An HTTP/2 connection that is shared, and its number.
+#[derive(Clone)]
+pub(crate) struct Shared {
+    pub(crate) number: u64,
+    pub(crate) sender: Sender2,
+}
+
+/// Held by whoever connects; keeps why the last one could not, and when.
+type Connecting = Arc<tokio::sync::Mutex<Option<(Instant, String)>>>;
 
 struct Idle {
     sender: Sender1,
@@ -73,20 +92,51 @@ impl Pool {
     }
 
     /// The HTTP/2 connection to an address, if there is an open one.
-    pub(crate) fn shared(&self, address: &Address) -> Option<Sender2> {
+    pub(crate) fn shared(&self, address: &Address) -> Option<Shared> {
         let mut inner = self.inner();
-        let sender = inner.shared.get(address).filter(|sender| !sender.is_closed()).cloned();
-        if sender.is_none() {
+        let shared = inner.shared.get(address).filter(|shared| !shared.sender.is_closed()).cloned();
+        if shared.is_none() {
             inner.shared.remove(address);
         }
-        sender
+        shared
+    }
+
+    /// A new HTTP/2 connection for a request that came at `came` and did not get through on the one with the number `tried`:
+    /// those who ask together get one and the same, or hear of the same failure.
+    pub(crate) async fn connect_shared(
+        &self,
+        address: &Address,
+        tried: Option<u64>,
+        came: Instant,
+        timeout: Duration,
+    ) -> Result<Sender2, String> {
+        let connecting = Arc::clone(self.inner().connecting.entry(address.clone()).or_default());
+        let mut failed = connecting.lock().await;
+        if let Some(shared) = self.shared(address).filter(|shared| Some(shared.number) != tried) {
+            return Ok(shared.sender);
+        }
+        if let Some((_, why)) = failed.as_ref().filter(|(at, _)| *at >= came) {
+            return Err(why.clone());
+        }
+        match connect_http2(address, timeout).await {
+            Ok(sender) => {
+                self.share(address, sender.clone());
+                Ok(sender)
+            }
+            Err(why) => {
+                *failed = Some((Instant::now(), why.clone()));
+                Err(why)
+            }
+        }
     }
 
     /// Shares an HTTP/2 connection with the requests to come.
-    pub(crate) fn share(&self, address: &Address, sender: Sender2) {
+    fn share(&self, address: &Address, sender: Sender2) {
         let mut inner = self.inner();
         if inner.addresses.contains(address) {
-            inner.shared.insert(address.clone(), sender);
+            inner.shared_ever += 1;
+            let number = inner.shared_ever;
+            inner.shared.insert(address.clone(), Shared { number, sender });
         }
     }
 
@@ -96,6 +146,7 @@ impl Pool {
         let mut inner = self.inner();
         inner.idle.retain(|address, _| addresses.contains(address));
         inner.shared.retain(|address, _| addresses.contains(address));
+        inner.connecting.retain(|address, _| addresses.contains(address));
         inner.addresses.clone_from(addresses);
     }
 
@@ -107,7 +158,7 @@ impl Pool {
             idle.retain(|kept| !kept.sender.is_closed() && kept.since.elapsed() < IDLE_MAX);
         }
         inner.idle.retain(|_, idle| !idle.is_empty());
-        inner.shared.retain(|_, sender| !sender.is_closed());
+        inner.shared.retain(|_, shared| !shared.sender.is_closed());
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
@@ -121,7 +172,7 @@ pub(crate) async fn connect_http1(address: &Address, timeout: Duration) -> Resul
 }
 
 /// A new HTTP/2 connection, without TLS and with prior knowledge. `Err` says what the replica did.
-pub(crate) async fn connect_http2(address: &Address, timeout: Duration) -> Result<Sender2, String> {
+async fn connect_http2(address: &Address, timeout: Duration) -> Result<Sender2, String> {
     shake_http2(connected(address, timeout).await?).await
 }
 
@@ -209,6 +260,8 @@ async fn shake_http1(stream: Stream) -> Result<Sender1, String> {
 async fn shake_http2(stream: Stream) -> Result<Sender2, String> {
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .timer(TokioTimer::new())
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(10))
         .handshake(TokioIo::new(stream))

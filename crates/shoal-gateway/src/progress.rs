@@ -4,7 +4,7 @@
 //! Three states: no request is under way (its next head, or the end of the connection, must come in time), an answer
 //! waits for the client to take it, or the gateway itself is at work and the client has nothing to do.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// One connection's progress. Written by one thread.
@@ -13,6 +13,8 @@ pub(crate) struct Progress {
     /// When it last moved, in milliseconds of the caller's clock.
     moved: AtomicU64,
     requests: AtomicU64,
+    /// Whether a request has ever come.
+    was_asked: AtomicBool,
     /// Answers of which the client has been given a piece, and has not asked for the next.
     untaken: AtomicU64,
     /// How long the client may leave an answer untaken, in milliseconds.
@@ -23,13 +25,20 @@ impl Progress {
     /// A connection that was made at `now`.
     pub(crate) fn new(now: u64) -> Self {
         let zero = || AtomicU64::new(0);
-        Self { moved: AtomicU64::new(now), requests: zero(), untaken: zero(), idle: AtomicU64::new(u64::MAX) }
+        Self {
+            moved: AtomicU64::new(now),
+            requests: zero(),
+            was_asked: AtomicBool::new(false),
+            untaken: zero(),
+            idle: AtomicU64::new(u64::MAX),
+        }
     }
 
     /// A request has come, on a route where an answer may be left untaken for `idle`.
     pub(crate) fn began(&self, now: u64) {
         self.moved.store(now, Relaxed);
         self.requests.fetch_add(1, Relaxed);
+        self.was_asked.store(true, Relaxed);
     }
 
     /// The route of the newest request lets an answer be left untaken for so long.
@@ -63,6 +72,11 @@ impl Progress {
         self.untaken.load(Relaxed) > 0 && still >= self.idle.load(Relaxed)
     }
 
+    /// Whether no request has come yet.
+    pub(crate) fn is_new(&self) -> bool {
+        !self.was_asked.load(Relaxed)
+    }
+
     /// Whether a request is under way.
     pub(crate) fn is_busy(&self) -> bool {
         self.requests.load(Relaxed) > 0
@@ -78,6 +92,7 @@ mod tests {
     #[test]
     fn only_what_the_client_owes_is_held_against_it() {
         let progress = Progress::new(100);
+        assert!(progress.is_new());
         assert!(!progress.is_stalled(129, PATIENCE) && progress.is_stalled(130, PATIENCE));
         progress.began(130);
         progress.allow(Duration::from_millis(10));
@@ -87,6 +102,7 @@ mod tests {
         progress.took();
         assert!(!progress.is_stalled(5_000, PATIENCE), "the replica is slow, not the client");
         progress.ended(5_000);
-        assert!(!progress.is_busy() && !progress.is_stalled(5_029, PATIENCE) && progress.is_stalled(5_030, PATIENCE));
+        assert!(!progress.is_new() && !progress.is_busy());
+        assert!(!progress.is_stalled(5_029, PATIENCE) && progress.is_stalled(5_030, PATIENCE));
     }
 }

@@ -9,7 +9,6 @@ use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use shoal_model::{ReplicaName, ServiceName};
-use std::time::Duration;
 
 /// The longest host and path that a sentence repeats, in characters.
 const SHOWN_MAX: usize = 200;
@@ -41,8 +40,8 @@ pub(crate) enum Refusal {
     HeadTooLarge { most: usize },
     /// A larger body than the limit, in bytes.
     BodyTooLarge { most: u64 },
-    /// The body came too slowly.
-    BodyTooSlow { idle: Duration },
+    /// The client sends its request too slowly.
+    TooSlow { why: String },
     /// The method asks for a tunnel.
     Connect,
     /// Somebody asked for this error.
@@ -142,7 +141,7 @@ impl Refusal {
             Self::BadRequest { .. } => StatusCode::BAD_REQUEST,
             Self::TooManyHeaders { .. } | Self::HeadTooLarge { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::BodyTooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
+            Self::TooSlow { .. } => StatusCode::REQUEST_TIMEOUT,
             Self::Connect => StatusCode::NOT_IMPLEMENTED,
             Self::OnPurpose { on_purpose, .. } => on_purpose.status(),
         }
@@ -164,7 +163,7 @@ impl Refusal {
             | Self::HeldFull { .. }
             | Self::Saturated { .. }
             | Self::RouteFull { .. } => ("unavailable", "14"),
-            Self::TimedOut { .. } | Self::BodyTooSlow { .. } => ("deadline_exceeded", "4"),
+            Self::TimedOut { .. } | Self::TooSlow { .. } => ("deadline_exceeded", "4"),
             Self::NoRoute { .. } | Self::Connect => ("unimplemented", "12"),
             Self::BadRequest { .. } => ("invalid_argument", "3"),
             Self::TooManyHeaders { .. } | Self::HeadTooLarge { .. } | Self::BodyTooLarge { .. } => {
@@ -201,7 +200,7 @@ impl Refusal {
             Self::Lost { service, replica, why } => {
                 format!("The service `{service}` did not answer: its replica `{replica}` {why}.")
             }
-            Self::BadRequest { why } => why.clone(),
+            Self::BadRequest { why } | Self::TooSlow { why } => why.clone(),
             Self::TooManyHeaders { count, most } => {
                 format!("The request has {count} headers, and the gateway takes at most {most}.")
             }
@@ -210,9 +209,6 @@ impl Refusal {
             }
             Self::BodyTooLarge { most } => {
                 format!("The request's body is larger than {most} bytes, which is the most this route takes.")
-            }
-            Self::BodyTooSlow { idle } => {
-                format!("The request's body did not go on for {} s.", idle.as_secs_f32())
             }
             Self::Connect => "The gateway does not open tunnels with the method CONNECT.".to_owned(),
             Self::OnPurpose { service, on_purpose } => {

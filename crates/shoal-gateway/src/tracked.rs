@@ -195,7 +195,8 @@ impl Tracked {
         if limits.end.is_some_and(|end| Instant::now() >= end) {
             return self.timed_out();
         }
-        self.end(request, Some(Outcome::Unreachable));
+        // It was reached, and may just have nothing to say.
+        self.end(request, Some(Outcome::Failed));
         self.over = true;
         Poll::Ready(Some(Err(AnswerError::Stalled)))
     }

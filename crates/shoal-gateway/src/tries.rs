@@ -4,10 +4,13 @@
 //! when doing it twice does no harm, within the service's budget, and twice at most, since a request that kills whoever
 //! serves it must not reach them all. When no replica is left, the request is held until the endpoints change, a
 //! breaker lets one through, or a short pause has passed; at most for the route's `hold_timeout`.
+//!
+//! While it is held it has no place at the service: a crowd that waits for a replica is no load, and goes to the first that
+//! comes only as far as that can take it.
 
 use crate::clock;
 use crate::core_loop::Core;
-use crate::destination::Destination;
+use crate::destination::{Admission, Destination};
 use crate::random;
 use crate::refusal::Refusal;
 use shoal_balance::{Attempt, Outcome, Pick, Place, may_retry};
@@ -36,8 +39,8 @@ pub(crate) enum Reached {
 
 /// The tries of one request.
 pub(crate) struct Tries<'a> {
-    core: &'a Core,
-    destination: &'a Destination,
+    pub(crate) core: &'a Core,
+    pub(crate) destination: &'a Destination,
     /// When the answer must have begun.
     until: Instant,
     /// What holding it keeps in memory.
@@ -50,6 +53,9 @@ pub(crate) struct Tries<'a> {
     pause: Duration,
     failure: Option<Refusal>,
     hold: Option<Hold>,
+    admission: Admission,
+    /// Whether there was no place at the service when it last looked.
+    is_saturated: bool,
 }
 
 /// What a request needs only once it was held.
@@ -61,7 +67,13 @@ struct Hold {
 
 impl<'a> Tries<'a> {
     /// No try yet. `bytes`: the size of its head.
-    pub(crate) fn new(core: &'a Core, destination: &'a Destination, until: Instant, bytes: u64) -> Self {
+    pub(crate) fn new(
+        core: &'a Core,
+        destination: &'a Destination,
+        admission: Admission,
+        until: Instant,
+        bytes: u64,
+    ) -> Self {
         let picked = Instant::now();
         destination.target.budget.deposit(clock::moment_of(picked));
         Self {
@@ -75,6 +87,8 @@ impl<'a> Tries<'a> {
             pause: PAUSE_MIN,
             failure: None,
             hold: None,
+            admission,
+            is_saturated: false,
         }
     }
 
@@ -86,7 +100,10 @@ impl<'a> Tries<'a> {
     /// The replica for the next try, once there is one.
     pub(crate) async fn pick(&mut self) -> Result<Pick, Refusal> {
         loop {
-            if let Some(pick) = self.pick_now() {
+            self.is_saturated = !self.destination.admit_again(&mut self.admission);
+            if !self.is_saturated
+                && let Some(pick) = self.pick_now()
+            {
                 if let Some(hold) = &mut self.hold {
                     hold.place = None;
                     self.picked = Instant::now();
@@ -95,6 +112,11 @@ impl<'a> Tries<'a> {
             }
             self.wait().await?;
         }
+    }
+
+    /// What it was admitted to, for as long as its answer takes.
+    pub(crate) fn into_admission(self) -> Admission {
+        self.admission
     }
 
     /// A replica that was not tried yet, if one is to be had at once.
@@ -140,6 +162,15 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
+    /// Whether one that broke off on a connection that had been idle may be sent once more, to the same replica on a new one:
+    /// as likely as not, the replica closed the old one just then. It counts, and costs, as much as any other.
+    pub(crate) fn repeats(&mut self) -> bool {
+        let is_one = self.sent + 1 < SENT_MAX && self.picked.elapsed() < LONG;
+        let may = is_one && self.destination.target.budget.withdraw(clock::now());
+        self.sent += u32::from(may);
+        may
+    }
+
     /// Whether another replica could take what this one answered with 502, 503 or 504, and how: its pick.
     pub(crate) fn elsewhere(&mut self, tried: &Pick) -> Option<Pick> {
         self.avoided.push(tried.endpoint().replica.clone());
@@ -170,12 +201,13 @@ impl<'a> Tries<'a> {
             let place = self.core.held.enter(self.bytes);
             hold.place = Some(place.ok_or_else(|| Refusal::HeldFull { service: target.service.clone() })?);
         }
+        self.admission.hold();
         let mut until = hold.until;
         if !target.balancer.is_empty() {
             let paused = now + self.pause;
             self.pause = (self.pause * 2).min(PAUSE_MAX);
             let lets_through = target.balancer.next_at(clock::moment_of(now)).map(clock::instant_of);
-            until = until.min(lets_through.map_or(paused, |at| at.clamp(now, paused)));
+            until = until.min(lets_through.map_or(paused, |at| at.max(paused)));
         }
         // Woken by a change, by the time, or by the loss of the service: all lead to another look.
         let _woken = tokio::time::timeout_at(until.into(), hold.changes.changed()).await;
@@ -188,6 +220,7 @@ impl<'a> Tries<'a> {
         if now >= self.until {
             return Refusal::TimedOut { service };
         }
-        self.failure.take().unwrap_or(Refusal::NoReplica { service })
+        let otherwise = if self.is_saturated { Refusal::Saturated { service } } else { Refusal::NoReplica { service } };
+        self.failure.take().unwrap_or(otherwise)
     }
 }

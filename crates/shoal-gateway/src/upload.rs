@@ -16,6 +16,8 @@ use tokio::time::{Instant, Sleep};
 
 /// The most bytes of a body that are kept to be sent once more.
 pub(crate) const KEPT_MAX: usize = 64 * 1024;
+/// The most bytes of a body over HTTP/2 that come before anybody asks for them: what its client may send ahead.
+pub(crate) const UNREAD_MAX: u32 = 64 * 1024;
 
 /// A request's body, for one try at a replica.
 pub(crate) enum UpstreamBody {
@@ -73,6 +75,8 @@ pub(crate) enum UploadError {
     TooLarge,
     /// The client sent nothing for too long.
     TooSlow,
+    /// Its end had not come when the answer should have begun.
+    TooLate,
     /// A later try took it over.
     Superseded,
 }
@@ -83,6 +87,7 @@ impl fmt::Display for UploadError {
             Self::Broken => "the request's body did not arrive whole",
             Self::TooLarge => "the request's body is too large",
             Self::TooSlow => "the request's body came too slowly",
+            Self::TooLate => "the request's body came too late",
             Self::Superseded => "the request is sent elsewhere",
         })
     }
@@ -114,6 +119,8 @@ impl Upload {
     pub(crate) fn body(&self) -> UpstreamBody {
         let mut state = self.state();
         state.attempt += 1;
+        // Nobody waits for the client until this try asks for more than is kept.
+        state.stall = None;
         UpstreamBody::Passed(Passing { upload: self.clone(), attempt: state.attempt, given: 0, done: false })
     }
 
@@ -128,10 +135,17 @@ impl Upload {
         self.size(0).exact().is_some()
     }
 
-    /// How many bytes are kept.
-    pub(crate) fn kept_bytes(&self) -> u64 {
+    /// How many bytes of it are in memory, or may come to be there before anybody asks for them.
+    pub(crate) fn held_bytes(&self) -> u64 {
         let state = self.state();
-        if state.kept.is_some() { state.passed } else { 0 }
+        let kept = if state.kept.is_some() { state.passed } else { 0 };
+        let unread = if state.ended { 0 } else { state.source.size_hint().upper().unwrap_or(u64::MAX) };
+        kept + unread.min(u64::from(UNREAD_MAX))
+    }
+
+    /// Whether it is the client who is waited for.
+    pub(crate) fn waits_for_client(&self) -> bool {
+        self.state().stall.is_some()
     }
 
     /// Keeps nothing more: the answer has begun. What a try has still to pass on stays until it did.

@@ -1,14 +1,15 @@
 //! Sends one request that came over HTTP/2 to one replica and waits for the head of its answer.
 //!
 //! A pooled connection may have been closed by the replica just before: a request that was not sent at all goes out
-//! again on a new connection, and so does one that may be repeated (RFC 9110 section 9.2.2). Nothing else is sent twice.
+//! again on a new connection, and so does one that may be repeated (RFC 9110 section 9.2.2), which counts as a try of its
+//! own. Nothing else is sent twice.
 
-use crate::destination::Destination;
+use crate::core_loop::Core;
 use crate::disturbance::{OnPurpose, lose};
 use crate::outgoing::{Outgoing, Way};
-use crate::pool::{IDLE_MAX, IDLE_MAX_ONCE, Pool, Sender1, Sender2, connect_http1, connect_http2};
+use crate::pool::{IDLE_MAX, IDLE_MAX_ONCE, Sender1, Sender2, connect_http1};
 use crate::reading;
-use crate::tries::Reached;
+use crate::tries::{Reached, Tries};
 use crate::upload::{Upload, UploadError};
 use http::Response;
 use http_body_util::BodyExt as _;
@@ -17,7 +18,7 @@ use shoal_balance::Pick;
 use shoal_discovery::Strike;
 use shoal_model::Address;
 use std::error::Error;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Why there is no answer.
 #[derive(Debug)]
@@ -37,30 +38,17 @@ pub(crate) struct Answer {
 }
 
 /// Sends it the way it goes, to the replica that was picked.
-pub(crate) async fn send(
-    pool: &Pool,
-    destination: &Destination,
-    pick: &Pick,
-    outgoing: &mut Outgoing,
-    connect_timeout: Duration,
-) -> Result<Answer, Failure> {
-    let address = &pick.endpoint().address;
-    if !destination.disturbance.is_any() {
-        return send_to(pool, address, outgoing, connect_timeout).await;
+pub(crate) async fn send(tries: &mut Tries<'_>, pick: &Pick, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    if !tries.destination.disturbance.is_any() {
+        return send_to(tries, pick, outgoing).await;
     }
     // On the heap, so that the requests of every other day keep a small future.
-    Box::pin(disturbed(pool, destination, pick, outgoing, connect_timeout)).await
+    Box::pin(disturbed(tries, pick, outgoing)).await
 }
 
 /// One try with what goes wrong on purpose.
-async fn disturbed(
-    pool: &Pool,
-    destination: &Destination,
-    pick: &Pick,
-    outgoing: &mut Outgoing,
-    connect_timeout: Duration,
-) -> Result<Answer, Failure> {
-    let address = &pick.endpoint().address;
+async fn disturbed(tries: &mut Tries<'_>, pick: &Pick, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    let destination = tries.destination;
     let mut strike = destination.disturbance.strike(&destination.target.service, pick, outgoing.path());
     let delay = strike.delay();
     if !delay.is_zero() {
@@ -72,11 +60,11 @@ async fn disturbed(
         return Err(Failure::OnPurpose(OnPurpose::of(error)));
     }
     let answer_max = destination.limits.idle_timeout;
-    let mut answer = send_to(pool, address, outgoing, connect_timeout).await?;
+    let mut answer = send_to(tries, pick, outgoing).await?;
     if let Some(hit) = twice.filter(|_| outgoing.is_whole() && outgoing.is_kept()) {
         swallow(answer, answer_max).await;
         hit.happened();
-        answer = send_to(pool, address, outgoing, connect_timeout).await?;
+        answer = send_to(tries, pick, outgoing).await?;
     }
     if let Some(hit) = lost {
         swallow(answer, answer_max).await;
@@ -94,44 +82,27 @@ async fn swallow(answer: Answer, within: Duration) {
     }
 }
 
-async fn send_to(
-    pool: &Pool,
-    address: &Address,
-    outgoing: &mut Outgoing,
-    connect_timeout: Duration,
-) -> Result<Answer, Failure> {
+async fn send_to(tries: &mut Tries<'_>, pick: &Pick, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    let address = &pick.endpoint().address;
     match outgoing.way {
-        Way::Http1 => send_http1(pool, address, outgoing, connect_timeout).await,
-        Way::Http2 => send_http2(pool, address, outgoing, connect_timeout).await,
+        Way::Http1 => send_http1(tries, address, outgoing).await,
+        Way::Http2 => send_http2(tries.core, address, outgoing).await,
     }
 }
 
 /// On a pooled connection where there is one.
-async fn send_http1(
-    pool: &Pool,
-    address: &Address,
-    outgoing: &mut Outgoing,
-    connect_timeout: Duration,
-) -> Result<Answer, Failure> {
+async fn send_http1(tries: &mut Tries<'_>, address: &Address, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    let core = tries.core;
     let idle_max = if outgoing.is_repeatable() { IDLE_MAX } else { IDLE_MAX_ONCE };
-    let mut before = Reached::Nobody;
-    if let Some(sender) = pool.take(address, idle_max) {
+    if let Some(sender) = core.pool.take(address, idle_max) {
         match try_http1(sender, outgoing).await {
-            Err(Failure::Replica(reached, _)) if reached == Reached::Nobody || outgoing.is_repeatable() => {
-                before = reached;
-            }
+            Err(Failure::Replica(Reached::Nobody, _)) if outgoing.is_whole() => {}
+            Err(Failure::Replica(Reached::Replica, _)) if outgoing.is_repeatable() && tries.repeats() => {}
             done => return done,
         }
     }
-    let fresh = match connect_http1(address, connect_timeout).await {
-        Ok(sender) => try_http1(sender, outgoing).await,
-        Err(why) => Err(unreached(why)),
-    };
-    fresh.map_err(|failure| match failure {
-        // What went down the pooled connection may have been what ended the replica.
-        Failure::Replica(Reached::Nobody, why) => Failure::Replica(before, why),
-        failure => failure,
-    })
+    let sender = connect_http1(address, core.settings.connect_timeout).await.map_err(unreached)?;
+    try_http1(sender, outgoing).await
 }
 
 async fn try_http1(mut sender: Sender1, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
@@ -152,20 +123,18 @@ async fn try_http1(mut sender: Sender1, outgoing: &mut Outgoing) -> Result<Answe
 }
 
 /// On the replica's shared connection.
-async fn send_http2(
-    pool: &Pool,
-    address: &Address,
-    outgoing: &mut Outgoing,
-    connect_timeout: Duration,
-) -> Result<Answer, Failure> {
-    if let Some(sender) = pool.shared(address) {
-        match try_http2(sender, outgoing).await {
+async fn send_http2(core: &Core, address: &Address, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
+    let came = Instant::now();
+    let shared = core.pool.shared(address);
+    let tried = shared.as_ref().map(|shared| shared.number);
+    if let Some(shared) = shared {
+        match try_http2(shared.sender, outgoing).await {
             Err(Failure::Replica(Reached::Nobody, _)) if outgoing.is_whole() => {}
             done => return done,
         }
     }
-    let sender = connect_http2(address, connect_timeout).await.map_err(unreached)?;
-    pool.share(address, sender.clone());
+    let connecting = core.pool.connect_shared(address, tried, came, core.settings.connect_timeout);
+    let sender = connecting.await.map_err(unreached)?;
     try_http2(sender, outgoing).await
 }
 

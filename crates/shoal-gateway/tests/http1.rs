@@ -150,7 +150,10 @@ async fn a_request_that_comes_byte_by_byte_is_one_request() {
     });
     let mut replica = both.accept().await;
     let came = until_end(&mut replica, "0\r\n\r\n").await;
-    assert!(came.starts_with("POST /x HTTP/1.1\r\n") && came.matches("abc").count() == 1, "{came}");
+    let (head, body) = came.split_once("\r\n\r\n").unwrap();
+    // In chunks as they happened to come.
+    let body: String = body.split("\r\n").skip(1).step_by(2).collect();
+    assert!(head.starts_with("POST /x HTTP/1.1\r\n") && body == "abc", "{came}");
     replica.write_all(OK).await.unwrap();
     until_end(&mut writing.await.unwrap(), "ok").await;
 }
@@ -260,4 +263,57 @@ async fn a_stopping_gateway_answers_what_comes_on_an_open_connection_and_says_th
     assert!(answer.contains("connection: close\r\n") && answer.ends_with("ok"), "{answer}");
     assert_eq!(all(&mut late).await, "");
     assert_eq!(stopping.await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_head_request_is_told_a_length_and_gets_no_body() {
+    let mut stage = Stage::new(vec![stage::route(None, "/served", "storefront")]).await;
+    let replica = stage::Replica::named("storefront-1").await;
+    stage.serve("storefront", &[&replica]).await;
+    let mut client = TcpStream::connect(stage.address).await.unwrap();
+    client.write_all(b"HEAD /nothing HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let refused = until_end(&mut client, "\r\n\r\n").await;
+    assert!(refused.starts_with("HTTP/1.1 404 ") && !refused.contains("content-length: 0\r\n"), "{refused}");
+    client.write_all(b"GET /served HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    let answer = until_end(&mut client, "storefront-1").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+
+    let mut client = stage::client2(stage.address).await;
+    let ask = |method, path: &str| {
+        let uri = format!("http://a{path}");
+        http::Request::builder().method(method).uri(uri).body(stage::empty()).unwrap()
+    };
+    let refused = client.send_request(ask("HEAD", "/nothing")).await.unwrap();
+    assert_ne!(refused.headers()["content-length"], "0");
+    let refused = stage::Answer::of(refused).await;
+    assert_eq!((refused.status.as_u16(), refused.body.as_str()), (404, ""));
+    assert_eq!(stage::Answer::of(client.send_request(ask("GET", "/served")).await.unwrap()).await.body, "storefront-1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn half_an_answer_does_not_look_whole_to_a_client_that_is_told_its_end_by_the_connections() {
+    let both = Both::new(Limits::default()).await;
+    let mut client = both.client().await;
+    client.write_all(b"GET / HTTP/1.0\r\nhost: a\r\n\r\n").await.unwrap();
+    let mut replica = both.accept().await;
+    until_end(&mut replica, "\r\n\r\n").await;
+    replica.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n4\r\nhalf\r\n").await.unwrap();
+    until_end(&mut client, "half").await;
+    drop(replica);
+    let rest = tokio::time::timeout(PATIENCE, client.read_to_end(&mut Vec::new())).await.expect("ends");
+    assert_eq!(rest.unwrap_err().kind(), std::io::ErrorKind::ConnectionReset);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_began_and_does_not_end_is_a_408_and_a_connection_without_one_just_ends() {
+    let short = |settings: &mut shoal_gateway::GatewaySettings| {
+        settings.header_timeout = std::time::Duration::from_millis(300);
+    };
+    let stage = Stage::with(limited("storefront", Limits::default()), None, short).await;
+    let mut client = TcpStream::connect(stage.address).await.unwrap();
+    client.write_all(b"GET / HTTP/1.1\r\nhost: ").await.unwrap();
+    let answer = all(&mut client).await;
+    assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("head did not arrive in time"), "{answer}");
+    let mut silent = TcpStream::connect(stage.address).await.unwrap();
+    assert_eq!(all(&mut silent).await, "");
 }

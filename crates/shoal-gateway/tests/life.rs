@@ -13,6 +13,7 @@ use shoal_discovery::ask;
 use shoal_model::Tls;
 use stage::{Answer, AnyBody, PATIENCE, Replica, Stage, client, empty, full, get, name, route, until};
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
@@ -326,4 +327,49 @@ async fn a_missing_certificate_is_named_and_nothing_is_served_without_it() {
     let mut stream = TcpStream::connect(stage.address).await.unwrap();
     let read = tokio::time::timeout(Duration::from_millis(200), stream.read(&mut [0; 1])).await;
     assert!(read.is_err(), "the connection waits in the queue");
+}
+
+/// A connection in the middle of its TLS handshake: the gateway has said its part, and waits for the client's.
+fn half_shaken(
+    address: std::net::SocketAddr,
+    roots: rustls::RootCertStore,
+) -> (rustls::ClientConnection, std::net::TcpStream) {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let name = ServerName::try_from("shop.example").unwrap();
+    let mut connection = rustls::ClientConnection::new(Arc::new(config), name).unwrap();
+    let mut socket = std::net::TcpStream::connect(address).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    connection.write_tls(&mut socket).unwrap();
+    socket.peek(&mut [0]).unwrap();
+    (connection, socket)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_is_in_a_tls_handshake_when_the_gateway_stops_is_still_answered() {
+    let files = tempfile::tempdir().unwrap();
+    let (tls, roots) = certificate(files.path());
+    let mut stage = Stage::with(everything_to("storefront"), Some(tls), |_| ()).await;
+    let replica = Replica::named("storefront-1").await;
+    stage.serve("storefront", &[&replica]).await;
+    let address = stage.address;
+    let shaking = tokio::task::spawn_blocking(move || half_shaken(address, roots));
+    let (mut connection, mut socket) = shaking.await.unwrap();
+    let gateway = stage.gateway.take().unwrap();
+    let stopping = tokio::task::spawn_blocking(move || gateway.stop());
+    until("it accepts nothing more", async || TcpStream::connect(address).await.is_err()).await;
+    let asking = tokio::task::spawn_blocking(move || {
+        let mut tls = rustls::Stream::new(&mut connection, &mut socket);
+        tls.write_all(b"GET / HTTP/1.1\r\nhost: shop.example\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        tls.read_to_string(&mut answer).unwrap();
+        answer
+    });
+    let answer = asking.await.unwrap();
+    assert!(answer.contains("connection: close\r\n") && answer.ends_with("storefront-1"), "{answer}");
+    assert_eq!(stopping.await.unwrap(), 0);
 }

@@ -318,7 +318,7 @@ async fn upgrades_pass_through_both_ways() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_refuses_is_a_503_and_one_that_breaks_off_a_502() {
     let mut stage = Stage::new(everything_to("storefront")).await;
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let (_socket, closed) = stage::closed();
     let generation = stage.publish_endpoints("storefront", vec![stage::endpoint("storefront-1", closed)]);
     stage.acknowledged("storefront", generation).await;
     let answer = stage.get("/").await;

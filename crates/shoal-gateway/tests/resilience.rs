@@ -10,7 +10,7 @@ use stage::{Answer, AnyBody, Failure, PATIENCE, Replica, Stage, client, client2,
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 fn patient() -> Limits {
@@ -60,7 +60,8 @@ async fn requests_wait_for_a_replica_and_are_served_when_it_comes() {
 async fn a_replica_that_refuses_costs_nothing_while_another_is_there_and_a_wait_while_none_is() {
     let mut stage = Stage::with(limited("storefront", patient()), None, |_| ()).await;
     let replica = echo("storefront-2").await;
-    let refusing = stage::endpoint("storefront-1", stage::closed().await);
+    let (_refusing, address) = stage::closed();
+    let refusing = stage::endpoint("storefront-1", address);
     let generation = stage.publish_endpoints("storefront", vec![refusing.clone(), replica.endpoint.clone()]);
     stage.acknowledged("storefront", generation).await;
     for _ in 0..20 {
@@ -79,14 +80,14 @@ async fn a_replica_that_refuses_costs_nothing_while_another_is_there_and_a_wait_
 #[tokio::test(flavor = "multi_thread")]
 async fn a_replica_that_refused_and_then_listens_is_found_without_news_of_it() {
     let mut stage = Stage::with(limited("storefront", patient()), None, |_| ()).await;
-    let address = stage::closed().await;
+    let (socket, address) = stage::closed();
     let generation = stage.publish_endpoints("storefront", vec![stage::endpoint("storefront-1", address)]);
     stage.acknowledged("storefront", generation).await;
     let gateway = stage.address;
     let asking =
         tokio::spawn(async move { Answer::of(client(gateway).await.send_request(get("/")).await.unwrap()).await });
     until("it is held", async || stage.in_flight() == 1).await;
-    let listener = TcpListener::bind(address).await.unwrap();
+    let listener = socket.listen(16).unwrap();
     let (mut stream, _) = listener.accept().await.unwrap();
     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nback").await.unwrap();
     assert_eq!(asking.await.unwrap().body, "back");
@@ -262,4 +263,174 @@ async fn a_held_request_ends_with_its_own_deadline_or_the_routes_patience() {
     let answer = stage.ask(request).await;
     assert_eq!(answer.status, StatusCode::GATEWAY_TIMEOUT);
     assert!(answer.body.contains(r#""code":"deadline_exceeded""#), "{}", answer.body);
+}
+
+/// Two ways to the same service: `/short` lets little time pass, and `/` holds nothing, so that an open breaker is seen.
+async fn with_a_short_way(short: Limits) -> Stage {
+    let at = |path: &str, limits: Limits| shoal_model::Route {
+        limits: Limits { hold_timeout: Duration::ZERO, ..limits },
+        ..stage::route(None, path, "storefront")
+    };
+    Stage::with(vec![at("/short", short), at("/", Limits::default())], None, |_| ()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_does_not_send_its_body_in_time_is_no_fault_of_the_replica() {
+    let mut stage = with_a_short_way(Limits { timeout: Duration::from_millis(300), ..Limits::default() }).await;
+    let replica = echo("storefront-1").await;
+    stage.serve("storefront", &[&replica]).await;
+    // More than it takes to open a breaker.
+    for _ in 0..6 {
+        let mut stream = TcpStream::connect(stage.address).await.unwrap();
+        stream.write_all(b"POST /short HTTP/1.1\r\nhost: a\r\ncontent-length: 10\r\n\r\nhalf").await.unwrap();
+        let mut answer = Vec::new();
+        let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut answer)).await.expect("ends");
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 408 ") && answer.contains("did not arrive in time"), "{answer}");
+    }
+    assert_eq!(stage.get("/").await.body, "storefront-1: ");
+    let mut over2 = client2(stage.address).await;
+    for _ in 0..6 {
+        let (sender, body) = http_body_util::Channel::<bytes::Bytes, std::convert::Infallible>::new(1);
+        let body: AnyBody =
+            http_body_util::BodyExt::boxed(http_body_util::BodyExt::map_err(body, |never| match never {}));
+        let request = Request::post("http://shop.example/short").body(body).unwrap();
+        let answer = Answer::of(over2.send_request(request).await.unwrap()).await;
+        assert_eq!(answer.status, StatusCode::REQUEST_TIMEOUT, "{}", answer.body);
+        drop(sender);
+    }
+    assert_eq!(stage.get("/").await.body, "storefront-1: ");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_whose_answer_says_nothing_for_long_can_still_be_reached() {
+    let mut stage = with_a_short_way(Limits { idle_timeout: Duration::from_millis(200), ..Limits::default() }).await;
+    let replica = Replica::new("storefront-1", |request| async move {
+        if request.uri().path() == "/" {
+            return Ok(http::Response::new(full("here")));
+        }
+        let piece = futures::stream::once(async { Ok(hyper::body::Frame::data(bytes::Bytes::from_static(b"event"))) });
+        let body = futures::StreamExt::chain(piece, futures::stream::pending());
+        Ok(http::Response::new(http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(body))))
+    })
+    .await;
+    stage.serve("storefront", &[&replica]).await;
+    for _ in 0..6 {
+        let response = client(stage.address).await.send_request(get("/short")).await.unwrap();
+        let body = http_body_util::BodyExt::collect(response.into_body());
+        assert!(tokio::time::timeout(PATIENCE, body).await.expect("ends").is_err());
+    }
+    assert_eq!(stage.get("/").await.body, "here");
+    let mut over2 = client2(stage.address).await;
+    for _ in 0..6 {
+        let request = Request::get("http://shop.example/short").body(empty()).unwrap();
+        let body = http_body_util::BodyExt::collect(over2.send_request(request).await.unwrap().into_body());
+        assert!(tokio::time::timeout(PATIENCE, body).await.expect("ends").is_err());
+    }
+    assert_eq!(stage.get("/").await.body, "here");
+}
+
+/// Answers the first request on its first connection, and breaks off every other one; counts those.
+async fn answers_once() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let broken = Arc::new(AtomicUsize::new(0));
+    let counting = Arc::clone(&broken);
+    tokio::spawn(async move {
+        for number in 0.. {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let counting = Arc::clone(&counting);
+            tokio::spawn(async move {
+                for request in 0.. {
+                    let mut head = Vec::new();
+                    while !head.ends_with(b"\r\n\r\n") {
+                        match stream.read_u8().await {
+                            Ok(byte) => head.push(byte),
+                            Err(_) => return,
+                        }
+                    }
+                    if (number, request) != (0, 0) {
+                        counting.fetch_add(1, Ordering::SeqCst);
+                        return;
+                    }
+                    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await.unwrap();
+                }
+            });
+        }
+    });
+    (address, broken)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_that_is_repeated_on_a_new_connection_counts_as_sent_twice() {
+    for version in ["HTTP/1.1", "HTTP/2"] {
+        let mut stage = Stage::with(limited("storefront", patient()), None, |settings| settings.cores = 1).await;
+        let (address, broken) = answers_once().await;
+        let generation = stage.publish_endpoints("storefront", vec![stage::endpoint("storefront-1", address)]);
+        stage.acknowledged("storefront", generation).await;
+        let request = || Request::get("http://shop.example/").body(empty()).unwrap();
+        let (first, second) = if version == "HTTP/2" {
+            let mut client = client2(stage.address).await;
+            let first = Answer::of(client.send_request(request()).await.unwrap()).await;
+            (first, Answer::of(client.send_request(request()).await.unwrap()).await)
+        } else {
+            let mut client = client(stage.address).await;
+            let first = Answer::of(client.send_request(get("/")).await.unwrap()).await;
+            client.ready().await.unwrap();
+            (first, Answer::of(client.send_request(get("/")).await.unwrap()).await)
+        };
+        assert_eq!((first.body.as_str(), second.status), ("ok", StatusCode::BAD_GATEWAY), "{version}");
+        let broken = broken.load(Ordering::SeqCst);
+        // Two, where a machine is so slow that one of them took a second.
+        assert!((2..=3).contains(&broken), "{version}: sent {broken} times");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_same_replica_is_tried_again_after_a_pause_only() {
+    let mut stage = Stage::with(limited("storefront", patient()), None, |_| ()).await;
+    let answer = "HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\ndone";
+    let (address, heads) = stage::breaking_replica(1, answer).await;
+    let generation = stage.publish_endpoints("storefront", vec![stage::endpoint("storefront-1", address)]);
+    stage.acknowledged("storefront", generation).await;
+    let started = Instant::now();
+    assert_eq!(stage.get("/").await.body, "done");
+    assert_eq!(heads.load(Ordering::SeqCst), 2);
+    assert!(started.elapsed() >= Duration::from_millis(250), "after {:?}", started.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_waited_for_a_replica_goes_to_it_only_as_far_as_it_can_take_it() {
+    let mut stage = Stage::with(limited("storefront", patient()), None, |_| ()).await;
+    stage.limit_concurrency("storefront", 10);
+    let address = stage.address;
+    let ask =
+        || tokio::spawn(async move { Answer::of(client(address).await.send_request(get("/")).await.unwrap()).await });
+    let crowd: Vec<_> = (0..30).map(|_| ask()).collect();
+    until("all are held", async || stage.in_flight() == 30).await;
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    let (busy, peak) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let (opening, now, most) = (Arc::clone(&gate), Arc::clone(&busy), Arc::clone(&peak));
+    let replica = Replica::new("storefront-1", move |_| {
+        let (gate, busy) = (Arc::clone(&gate), Arc::clone(&busy));
+        peak.fetch_max(busy.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        async move {
+            gate.acquire().await.map_err(Failure::from)?.forget();
+            busy.fetch_sub(1, Ordering::SeqCst);
+            Ok(http::Response::new(full("done")))
+        }
+    })
+    .await;
+    stage.serve("storefront", &[&replica]).await;
+    // Routes of usual priority get 90 % of the ten.
+    until("it has as many as it takes", async || now.load(Ordering::SeqCst) >= 9).await;
+    let turned_away = ask().await.unwrap();
+    assert_eq!(turned_away.status, StatusCode::SERVICE_UNAVAILABLE);
+    assert!(turned_away.body.contains("as much to do as it can take"), "{}", turned_away.body);
+    opening.add_permits(100);
+    for asked in crowd {
+        assert_eq!(asked.await.unwrap().body, "done");
+    }
+    assert_eq!(most.load(Ordering::SeqCst), 9);
+    assert_eq!(ask().await.unwrap().body, "done");
 }

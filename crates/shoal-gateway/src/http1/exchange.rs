@@ -53,8 +53,10 @@ pub(super) enum Unanswered {
 pub(super) enum Cut {
     /// By the client, or because it took nothing for too long.
     Client,
-    /// By the replica, or because it sent nothing for too long.
+    /// By the replica.
     Replica,
+    /// Because the replica sent nothing for too long.
+    Stalled,
     /// Its time was up.
     TimedOut,
 }
@@ -105,6 +107,8 @@ where
                 Poll::Ready(()) if waits_for_client && stalls < until => {
                     Poll::Ready(Err(Unanswered::Client(UploadError::TooSlow)))
                 }
+                // No replica is to blame for what its client has not sent.
+                Poll::Ready(()) if waits_for_client => Poll::Ready(Err(Unanswered::Client(UploadError::TooLate))),
                 Poll::Ready(()) => Poll::Ready(Err(Unanswered::TimedOut)),
             };
         }
@@ -208,7 +212,7 @@ where
             Poll::Ready(()) if end.is_some_and(|end| end <= stalls) => Poll::Ready(Err(Cut::TimedOut)),
             Poll::Ready(()) => Poll::Ready(Err(match download.waits_for {
                 Side::Client => Cut::Client,
-                Side::Replica => Cut::Replica,
+                Side::Replica => Cut::Stalled,
             })),
         }
     }

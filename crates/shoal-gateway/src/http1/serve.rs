@@ -1,19 +1,18 @@
 //! One client's connection: request after request, each on its way to a replica and back. Reads top to bottom.
 
-use super::answer::{self, Answer, Passing};
+use super::answer::{self, Answer};
 use super::download::Download;
 use super::exchange::{Cut, Exchange, Unanswered};
 use super::request::{self, Framing, HeadLimits, Known, Read, Request};
 use super::upload::Upload;
 use super::wire::{Alarm, Wire};
-use super::wires::{Replica, connect};
+use super::wires::Replica;
 use crate::clock;
-use crate::connection::{Bounds, Client, LINGER_MAX};
+use crate::connection::{Abort, Bounds, Client, LINGER_MAX};
 use crate::core_loop::stopped;
 use crate::deadline::Deadline;
-use crate::destination::Destination;
+use crate::destination::{Admission, Destination};
 use crate::forward::{routed, timed_out, turned_away, upload_refusal};
-use crate::pool::{IDLE_MAX, IDLE_MAX_ONCE};
 use crate::refusal::{Form, Refusal};
 use crate::tracked::OpenCall;
 use crate::tries::{Reached, Tries};
@@ -27,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+mod attempt;
 mod disturbed;
 
 /// How long, and for how many bytes, a client is listened to that sends what nobody takes, so that it sees its answer.
@@ -36,7 +36,7 @@ const DISCARD_MAX: usize = 1024 * 1024;
 /// Serves a connection to its end.
 pub(crate) async fn serve<S>(client: &Client, io: S, bounds: Bounds, mut stop: watch::Receiver<bool>) -> io::Result<()>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    S: AsyncRead + AsyncWrite + Abort + Unpin,
 {
     let patience = client.core.settings.header_timeout;
     let stopping = stop.clone();
@@ -51,11 +51,15 @@ where
         leaves: None,
         stopping,
         says_close: false,
+        is_cut: false,
     };
     while let Some(read) = connection.next(stopped.as_mut(), patience).await? {
         let goes_on = match read {
             Next::Request(request) => connection.answer(*request).await?,
-            Next::Refused(refusal, form) => connection.refuse(&refusal, form, &new_id(), false).await?,
+            Next::Refused(refusal, form) => {
+                let is_head = connection.wire.data().starts_with(b"HEAD ");
+                connection.refuse(&refusal, Asker { form, is_head, request_id: &new_id() }, false).await?
+            }
         };
         if !goes_on {
             return connection.close().await;
@@ -75,6 +79,13 @@ enum Next {
     Refused(Refusal, Form),
 }
 
+/// Whom an answer of the gateway's own is for.
+struct Asker<'a> {
+    form: Form,
+    is_head: bool,
+    request_id: &'a str,
+}
+
 struct Connection<'a, S> {
     client: &'a Client,
     wire: Wire<S>,
@@ -88,6 +99,8 @@ struct Connection<'a, S> {
     stopping: watch::Receiver<bool>,
     /// Whether the present answer says that the connection ends with it.
     says_close: bool,
+    /// Whether the last answer was cut off where its end is told by the connection's.
+    is_cut: bool,
 }
 
 /// Why a request has no answer of a replica.
@@ -103,15 +116,16 @@ impl From<Refusal> for Ended {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Abort + Unpin> Connection<'_, S> {
     /// The next request's head; `None` when there will be none.
     async fn next(
         &mut self,
         mut stopped: Pin<&mut impl Future<Output = ()>>,
         patience: Duration,
     ) -> io::Result<Option<Next>> {
-        let until = Instant::now() + patience;
+        let mut until = Instant::now() + patience;
         let mut heads = request::Heads::default();
+        let mut has_begun = false;
         std::future::poll_fn(|context| {
             if self.leaves.is_none() && stopped.as_mut().poll(context).is_ready() {
                 let linger = LINGER_MAX.min(self.client.core.settings.drain_timeout / 2);
@@ -129,8 +143,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     Poll::Pending => break,
                 }
             }
+            if !has_begun && !self.wire.data().is_empty() {
+                // It has as long as any, however long the connection was idle before.
+                (has_begun, until) = (true, Instant::now() + patience);
+            }
             let until = self.leaves.map_or(until, |leaves| leaves.min(until));
-            self.alarm.poll(context, until).map(|()| Ok(None))
+            let late = || {
+                let why = "The request's head did not arrive in time.".to_owned();
+                Next::Refused(Refusal::TooSlow { why }, Form::default())
+            };
+            self.alarm.poll(context, until).map(|()| Ok(has_begun.then(late)))
         })
         .await
     }
@@ -144,7 +166,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Err((Ended::Refused(refusal), mut upload)) => {
                 // A small body may have come whole with its head: then the connection can go on.
                 let keeps = request.keeps_alive && upload.skip(&mut self.wire);
-                self.refuse(&refusal, request.form(), request.request_id(), keeps).await?
+                let (form, is_head, request_id) = (request.form(), request.is_head(), request.request_id());
+                self.refuse(&refusal, Asker { form, is_head, request_id }, keeps).await?
             }
         };
         self.memory = request.head;
@@ -152,7 +175,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     /// Gives an answer of the gateway's own; returns whether the connection goes on.
-    async fn refuse(&mut self, refusal: &Refusal, form: Form, request_id: &str, keeps: bool) -> io::Result<bool> {
+    async fn refuse(&mut self, refusal: &Refusal, asker: Asker<'_>, keeps: bool) -> io::Result<bool> {
+        let Asker { form, is_head, request_id } = asker;
         self.client.core.complaints.note(refusal, request_id);
         let goes_on = keeps && !refusal.ends_connection() && !*self.stopping.borrow();
         let own = refusal.answer(form);
@@ -167,7 +191,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         answer::field(out, b"date", &clock::date());
         answer::connection(!goes_on, false, out);
         out.extend_from_slice(b"\r\n");
-        out.extend_from_slice(&body);
+        if !is_head {
+            // Otherwise its length is told only, and a body would be taken for the next answer (RFC 9110 section 9.3.2).
+            out.extend_from_slice(&body);
+        }
         let until = Instant::now() + self.client.core.settings.header_timeout;
         std::future::poll_fn(|context| {
             if let Poll::Ready(flushed) = self.wire.poll_flush(context) {
@@ -201,8 +228,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         // Whatever is sent may have to be sent twice where things go wrong on purpose.
         let keep = request.is_idempotent() || destination.disturbance.is_any();
         let mut upload = Upload::new(request.framing, limits.body_bytes_max, keep, request.expects_continue);
-        match self.answered(request, &destination, &mut upload, deadline).await {
-            Ok((pick, replica, answer)) => {
+        let bytes = (request.bytes + request.ahead()) as u64;
+        let tries = Tries::new(&client.core, &destination, admission, deadline.begin, bytes);
+        match self.answered(request, tries, &mut upload, deadline).await {
+            Ok((pick, admission, replica, answer)) => {
                 let outcome = answer.outcome;
                 let call = OpenCall { pick, destination, in_flight, admission, started, outcome, connection: None };
                 Ok(self.returned(request, upload, call, replica, answer, deadline.end).await)
@@ -221,16 +250,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     async fn answered(
         &mut self,
         request: &Request,
-        destination: &Destination,
+        mut tries: Tries<'_>,
         upload: &mut Upload,
         deadline: Deadline,
-    ) -> Result<(Pick, Replica, Answer), Ended> {
-        let client = self.client;
-        let bytes = (request.bytes + request.ahead()) as u64;
-        let mut tries = Tries::new(&client.core, destination, deadline.begin, bytes);
+    ) -> Result<(Pick, Admission, Replica, Answer), Ended> {
+        let destination = tries.destination;
         let mut pick = self.while_here(tries.pick(), request.ahead()).await??;
         loop {
-            match self.tried(request, destination, &pick, upload, deadline).await {
+            match self.tried(request, &mut tries, &pick, upload, deadline).await {
                 Ok((replica, answer)) => {
                     let is_elsewhere =
                         matches!(answer.status, 502..=504) && request.is_idempotent() && upload.is_whole();
@@ -241,7 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                         continue;
                     }
                     upload.forget();
-                    return Ok((pick, replica, answer));
+                    return Ok((pick, tries.into_admission(), replica, answer));
                 }
                 Err(Unanswered::Gone) => return Err(Ended::Gone),
                 Err(Unanswered::Client(error)) => return Err(upload_refusal(destination, error).into()),
@@ -262,7 +289,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     };
                     let reached = if repeatable { reached } else { Reached::Replica };
                     tries.failed(pick, reached, repeatable, failure)?;
-                    tries.keeps(bytes + upload.kept_bytes());
+                    tries.keeps((request.bytes + request.ahead()) as u64 + upload.kept_bytes());
                     pick = self.while_here(tries.pick(), request.ahead()).await??;
                 }
             }
@@ -287,86 +314,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             Poll::Pending
         })
         .await
-    }
-
-    /// One try at one replica, on a connection that is there or on a new one.
-    async fn attempt(
-        &mut self,
-        request: &Request,
-        destination: &Destination,
-        pick: &Pick,
-        upload: &mut Upload,
-        deadline: Deadline,
-    ) -> Result<(Replica, Answer), Unanswered> {
-        let core = &self.client.core;
-        let address = &pick.endpoint().address;
-        let repeatable = request.is_idempotent() && upload.is_whole();
-        let idle_max = if repeatable { IDLE_MAX } else { IDLE_MAX_ONCE };
-        let mut before = Reached::Nobody;
-        if let Some(replica) = core.pool.wires.take(address, idle_max, std::time::Instant::now()) {
-            match self.on(replica, request, destination, upload, deadline).await {
-                Err(Unanswered::Replica(reached, _))
-                    if upload.is_whole() && (reached == Reached::Nobody || request.is_idempotent()) =>
-                {
-                    // The replica closed it meanwhile; or what went down it may have been what ended the replica.
-                    before = reached;
-                }
-                done => return done,
-            }
-        }
-        let connecting =
-            tokio::time::timeout_at(deadline.begin.into(), connect(address, core.settings.connect_timeout));
-        let fresh = match self.while_here(connecting, request.ahead()).await {
-            Err(_) => Err(Unanswered::Gone),
-            Ok(Err(_)) => Err(Unanswered::TimedOut),
-            Ok(Ok(Err(why))) => Err(Unanswered::Replica(Reached::Nobody, why)),
-            Ok(Ok(Ok(replica))) => self.on(replica, request, destination, upload, deadline).await,
-        };
-        fresh.map_err(|failure| match failure {
-            Unanswered::Replica(Reached::Nobody, why) => Unanswered::Replica(before, why),
-            failure => failure,
-        })
-    }
-
-    /// One try on one connection.
-    async fn on(
-        &mut self,
-        mut replica: Replica,
-        request: &Request,
-        destination: &Destination,
-        upload: &mut Upload,
-        deadline: Deadline,
-    ) -> Result<(Replica, Answer), Unanswered> {
-        let now = Instant::now();
-        replica.outbox.extend_from_slice(&request.head);
-        if let Some((name, left)) = deadline.left(now.into_std()) {
-            answer::field(&mut replica.outbox, name.as_str().as_bytes(), left.as_bytes());
-        }
-        replica.outbox.extend_from_slice(b"\r\n");
-        upload.repeat(&mut replica.outbox);
-        self.says_close = !request.keeps_alive || *self.stopping.borrow();
-        let date = clock::date();
-        let passing = Passing {
-            request_id: request.request_id(),
-            date: &date,
-            is_http10: request.is_http10,
-            is_head: request.is_head(),
-            closes: self.says_close,
-            upgrades: request.upgrade.is_some(),
-        };
-        let sent_before = replica.sent();
-        let mut exchange = Exchange {
-            client: &mut self.wire,
-            replica: &mut replica,
-            upload,
-            alarm: &mut self.alarm,
-            idle: destination.limits.idle_timeout,
-            moved: now,
-            sent_before,
-            is_sent: false,
-        };
-        let answer = exchange.begin(passing, deadline.begin.into()).await?;
-        Ok((replica, answer))
     }
 
     /// Passes the answer's body back; returns whether the connection goes on.
@@ -412,14 +359,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let closes = answer::must_close(answer.framing, request.is_http10);
                 is_done && !closes && !self.says_close
             }
-            // Dropped, the call counts as cancelled.
-            Err(Cut::Client) => false,
-            Err(Cut::Replica) => {
-                call.end(core, Some(Outcome::Unreachable));
-                false
-            }
-            Err(Cut::TimedOut) => {
-                call.in_flight.finish(call.started.elapsed(), true);
+            Err(cut) => {
+                self.is_cut = answer::must_close(answer.framing, request.is_http10);
+                match cut {
+                    // Dropped, the call counts as cancelled.
+                    Cut::Client => {}
+                    Cut::Replica => call.end(core, Some(Outcome::Unreachable)),
+                    // It was reached, and may just have nothing to say.
+                    Cut::Stalled => call.end(core, Some(Outcome::Failed)),
+                    Cut::TimedOut => call.in_flight.finish(call.started.elapsed(), true),
+                }
                 false
             }
         }
@@ -446,6 +395,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Ends the connection so that the client can read its last answer: it is listened to for a moment, since closing on
     /// bytes that were not read would take the answer from it.
     async fn close(&mut self) -> io::Result<()> {
+        if self.is_cut {
+            // An orderly end would make half an answer look whole.
+            return self.wire.io().abort();
+        }
         let until = Instant::now() + DISCARD;
         let mut discarded = 0;
         std::future::poll_fn(|context| {

@@ -362,3 +362,22 @@ proptest! {
         }
     }
 }
+
+#[tokio::test]
+async fn a_client_that_takes_the_leave_to_send_its_body_bit_by_bit_gets_all_of_it() {
+    let (mut theirs, ours) = tokio::io::duplex(8);
+    let (mut wire, mut replica) = (Wire::new(ours), Wire::new(Fake::new(&[], &[1])));
+    let mut upload = Upload::new(super::request::Framing::Sized(4), 1000, false, true);
+    let passing = std::future::poll_fn(|context| upload.poll(context, &mut wire, &mut replica));
+    let asking = async {
+        let mut leave = [0; 25];
+        theirs.read_exact(&mut leave).await.unwrap();
+        theirs.write_all(b"body").await.unwrap();
+        leave
+    };
+    let both = async { tokio::join!(passing, asking) };
+    let (passed, leave) = tokio::time::timeout(std::time::Duration::from_secs(30), both).await.expect("goes on");
+    assert!(passed.is_ok());
+    assert_eq!(&leave, b"HTTP/1.1 100 Continue\r\n\r\n");
+    assert_eq!(replica.io().written, b"body");
+}

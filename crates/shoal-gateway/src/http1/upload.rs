@@ -116,7 +116,10 @@ impl Upload {
                 }
                 if std::mem::take(&mut self.expects_continue) {
                     client.outbox.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
-                    ready!(client.poll_flush(context)).map_err(|_| Stuck::Client(UploadError::Broken))?;
+                }
+                // Each time anew, since it may not have gone out whole; but a client may also send before it takes anything.
+                if let Poll::Ready(Err(_)) = client.poll_flush(context) {
+                    return Poll::Ready(Err(Stuck::Client(UploadError::Broken)));
                 }
                 let came = ready!(client.poll_fill(context));
                 came.map_err(|_| Stuck::Client(UploadError::Broken))?;

@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -269,6 +269,8 @@ type Handling = Pin<Box<dyn Future<Output = Result<Response<AnyBody>, Failure>> 
 /// A replica in this process: HTTP/1.1 and HTTP/2. Dropped, it and its connections are gone.
 pub struct Replica {
     pub endpoint: Endpoint,
+    /// How many connections it has accepted.
+    pub connections: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
 
@@ -281,10 +283,13 @@ impl Replica {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = endpoint(replica, listener.local_addr().unwrap());
         let handle = Arc::new(move |request| Box::pin(handle(request)) as Handling);
+        let accepted = Arc::new(AtomicUsize::new(0));
+        let counting = Arc::clone(&accepted);
         let task = tokio::spawn(async move {
             let mut connections = tokio::task::JoinSet::new();
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
+                counting.fetch_add(1, Ordering::SeqCst);
                 let handle = Arc::clone(&handle);
                 connections.spawn(async move {
                     let service = service_fn(move |request| handle(request));
@@ -293,7 +298,7 @@ impl Replica {
                 });
             }
         });
-        Self { endpoint, task }
+        Self { endpoint, connections: accepted, task }
     }
 
     /// Answers with its own name.
@@ -335,9 +340,12 @@ pub fn endpoint(replica: &str, address: SocketAddr) -> Endpoint {
     }
 }
 
-/// A port that refuses connections.
-pub async fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
+/// A port that refuses connections until its socket listens. While that is held, nobody else gets the port.
+pub fn closed() -> (TcpSocket, SocketAddr) {
+    let socket = TcpSocket::new_v4().unwrap();
+    socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
 }
 
 /// Reads a request's head on each connection and then does as told: closes it, or answers with this text.

@@ -8,42 +8,44 @@ use super::super::upload::{Stuck, Upload};
 use super::super::wire::Wire;
 use super::super::wires::Replica;
 use super::Connection;
+use crate::connection::Abort;
 use crate::deadline::Deadline;
 use crate::destination::Destination;
 use crate::disturbance::{OnPurpose, lose};
-use crate::tries::Reached;
+use crate::tries::{Reached, Tries};
 use shoal_balance::Pick;
 use shoal_discovery::Strike;
 use std::task::Poll;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::Instant;
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Abort + Unpin> Connection<'_, S> {
     /// One try at one replica.
     pub(super) async fn tried(
         &mut self,
         request: &Request,
-        destination: &Destination,
+        tries: &mut Tries<'_>,
         pick: &Pick,
         upload: &mut Upload,
         deadline: Deadline,
     ) -> Result<(Replica, Answer), Unanswered> {
-        if destination.disturbance.is_any() {
+        if tries.destination.disturbance.is_any() {
             // On the heap, so that the requests of every other day keep a small future.
-            return Box::pin(self.disturbed(request, destination, pick, upload, deadline)).await;
+            return Box::pin(self.disturbed(request, tries, pick, upload, deadline)).await;
         }
-        self.attempt(request, destination, pick, upload, deadline).await
+        self.attempt(request, tries, pick, upload, deadline).await
     }
 
     /// One try at one replica, with the faults that hit it.
     async fn disturbed(
         &mut self,
         request: &Request,
-        destination: &Destination,
+        tries: &mut Tries<'_>,
         pick: &Pick,
         upload: &mut Upload,
         deadline: Deadline,
     ) -> Result<(Replica, Answer), Unanswered> {
+        let destination = tries.destination;
         let mut strike = destination.disturbance.strike(&destination.target.service, pick, request.path());
         let delay = strike.delay();
         if !delay.is_zero() {
@@ -64,11 +66,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             // What comes after a switch of protocols is no answer.
             (lost, twice) = (None, None);
         }
-        let mut answered = self.attempt(request, destination, pick, upload, deadline).await?;
+        let mut answered = self.attempt(request, tries, pick, upload, deadline).await?;
         if let Some(hit) = twice.filter(|_| upload.is_over() && upload.is_whole()) {
             self.swallow(answered, destination, upload, deadline).await?;
             hit.happened();
-            answered = self.attempt(request, destination, pick, upload, deadline).await?;
+            answered = self.attempt(request, tries, pick, upload, deadline).await?;
         }
         if let Some(hit) = lost {
             self.swallow(answered, destination, upload, deadline).await?;
