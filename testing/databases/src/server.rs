@@ -1,6 +1,7 @@
 //! A PostgreSQL server in a folder of its own, reached by a Unix socket only. A guard, `sh` reading a pipe, ends it and
 //! removes the folder when the test's process is gone, however that died. Never: listens on a port.
 
+use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -17,7 +18,7 @@ const GUARD: &str = r#"
 folder=$1; shift; runner=
 end() {
     until [ -s "$folder/pid" ]; do sleep 0.1; done
-    kill -s "$1" "$(cat "$folder/pid")"; wait "$runner"; runner=
+    for signal in CONT "$1"; do kill -s "$signal" "$(cat "$folder/pid")"; done; wait "$runner"; runner=
 }
 while read -r word; do
     case $word in
@@ -123,6 +124,51 @@ impl PostgresServer {
     /// When it does not run.
     pub fn kill(&self) {
         self.guard().end("KILL");
+    }
+
+    /// Lets it and its sessions sleep: connections are neither closed nor answered, as when its machine has vanished.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze(&self) {
+        // First the one that could start more of them.
+        self.signal(self.pid(), Signal::STOP);
+        self.freeze_sessions();
+    }
+
+    /// Lets those sleep that are its clients' now. They must be between two statements, or others wait for what they
+    /// hold.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn freeze_sessions(&self) {
+        self.sessions().into_iter().for_each(|session| self.signal(session, Signal::STOP));
+    }
+
+    /// Wakes what sleeps.
+    ///
+    /// # Panics
+    /// When it does not run.
+    pub fn thaw(&self) {
+        self.sessions().into_iter().chain([self.pid()]).for_each(|process| self.signal(process, Signal::CONT));
+    }
+
+    /// The server's children that each serve one client; the others are named for what they do.
+    fn sessions(&self) -> Vec<u32> {
+        let pid = self.pid();
+        let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"));
+        let children = must(children, "cannot read the server's children");
+        let is_session = |child: &u32| {
+            let title = std::fs::read(format!("/proc/{child}/cmdline")).unwrap_or_default();
+            title.starts_with(b"postgres: postgres ")
+        };
+        children.split_whitespace().filter_map(|child| child.parse().ok()).filter(is_session).collect()
+    }
+
+    fn signal(&self, process: u32, signal: Signal) {
+        let pid = i32::try_from(process).ok().and_then(Pid::from_raw);
+        let sent = pid.map(|pid| kill_process(pid, signal));
+        assert!(sent.is_some_and(|sent| sent.is_ok()), "cannot signal process {process} of PostgreSQL");
     }
 
     /// Starts it again, and waits until it accepts connections.

@@ -39,6 +39,8 @@ fn a_server_stops_dies_and_comes_back_and_is_gone_after_all() {
     server.restart();
     let third = process_of(&folder);
     assert!(third.exists());
+    // Also while it sleeps.
+    server.freeze();
     drop(server);
     assert!(!third.exists() && !folder.exists());
 }

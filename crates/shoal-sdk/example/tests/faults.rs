@@ -4,7 +4,7 @@
 mod running;
 
 use running::{Running, framed};
-use shoal_discovery::{DiscoveryServer, PublishedFault};
+use shoal_discovery::{DiscoveryServer, DiscoverySettings, PublishedFault};
 use shoal_model::{
     Address, Endpoint, Fault, FaultError, FaultId, FaultKind, FaultRate, FaultTarget, Generation, Observation,
     ReplicaName, RevisionId,
@@ -68,7 +68,8 @@ struct Scene {
 fn publisher(folder: &TempDir) -> (DiscoveryServer, mpsc::Receiver<Observation>, String) {
     let socket = folder.path().join("d.sock");
     let (sender, observations) = mpsc::channel(1000);
-    let server = DiscoveryServer::start(UnixListener::bind(&socket).unwrap(), sender);
+    let settings = DiscoverySettings { holders_before: false, ..DiscoverySettings::default() };
+    let server = DiscoveryServer::start_with(settings, UnixListener::bind(&socket).unwrap(), sender);
     (server, observations, socket.to_str().unwrap().to_owned())
 }
 

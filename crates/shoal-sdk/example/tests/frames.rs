@@ -198,6 +198,41 @@ async fn one_who_reads_no_answers_is_not_read_for_long() {
     running.stop().await;
 }
 
+/// Calls that wait for five minutes, and may.
+async fn crowd(stream: &mut UnixStream, ids: std::ops::Range<u64>) {
+    let waiting = |id| {
+        let mut call = call(id, WAIT, &[8, 0xe0, 0xa7, 0x12]);
+        call[13..21].copy_from_slice(&400_000_000_u64.to_le_bytes());
+        call
+    };
+    stream.write_all(&ids.flat_map(waiting).collect::<Vec<u8>>()).await.unwrap();
+}
+
+#[tokio::test]
+async fn one_who_gives_up_makes_room_also_in_a_crowd() {
+    let running = Running::start().await;
+    let mut stream = introduced(&running).await;
+    crowd(&mut stream, 0..1_000).await;
+    // No room for these, the second of which is given up before there is.
+    for id in [1_000, 1_001, 1_002] {
+        stream.write_all(&call(id, ECHO, &[])).await.unwrap();
+    }
+    for id in [1_001_u64, 7, 999] {
+        stream.write_all(&frame(3, &[&id.to_le_bytes()])).await.unwrap();
+    }
+    for id in [1_000_u64, 1_002] {
+        let answer = tokio::time::timeout(PATIENCE, next(&mut stream)).await.expect("it waits for those given up");
+        let (kind, fields) = answer.unwrap();
+        assert_eq!((kind, &fields[..8]), (4, &id.to_le_bytes()[..]));
+    }
+    // At the end the one that was given up while it waited counts as taken, as the caller counts it.
+    running.shutdown.request();
+    let (kind, fields) = next(&mut stream).await.unwrap();
+    assert_eq!((kind, fields), (6, 1_003_u64.to_le_bytes().to_vec()));
+    drop(stream);
+    running.served.await.unwrap().unwrap();
+}
+
 #[tokio::test]
 async fn at_the_end_calls_that_were_not_taken_are_told_apart() {
     let running = Running::start().await;

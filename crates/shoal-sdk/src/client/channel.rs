@@ -17,7 +17,7 @@ use shoal_balance::{
 use shoal_discovery::Edge;
 use shoal_model::{Address, Endpoint, Priority, ReplicaName, ServiceName};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::{Notify, watch};
@@ -140,8 +140,9 @@ impl Channel {
 
     /// Whether all calls at endpoints that have left are over. When not, `settled` is told as they end.
     pub(super) fn is_settled(&self) -> bool {
-        // In this order, so that none can end unnoticed in between.
+        // In this order, so that none can end unnoticed in between; the count itself keeps to none.
         self.shared.draining.store(true, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
         let settled = self.shared.balancer.leaving() == 0;
         if settled {
             self.shared.draining.store(false, Ordering::SeqCst);
@@ -204,8 +205,7 @@ impl Shared {
         let mut now = started;
         loop {
             let seen = *self.changes.borrow();
-            let timeout = call.time_left_at(now);
-            if timeout < TIME_MIN {
+            if call.time_left_at(now) < TIME_MIN {
                 return Err(if hold.is_held() { self.nobody(&why) } else { too_late(&self.callee) });
             }
             let pick = self.balancer.pick_except(self.moment(now), crate::random::number(), &avoided);
@@ -217,7 +217,7 @@ impl Shared {
             };
             hold.end();
             let placed = Placed { pick, ended: Ended(self) };
-            let attempt = Attempt { authority: &self.authority, path, call, timeout };
+            let attempt = Attempt { authority: &self.authority, path, call };
             let answer = self.attempt(&placed, &attempt, request).await;
             let ended = Instant::now();
             let failed = match answer {
@@ -329,6 +329,7 @@ impl Placed<'_> {
 
 impl Drop for Ended<'_> {
     fn drop(&mut self) {
+        fence(Ordering::SeqCst);
         if self.0.draining.load(Ordering::SeqCst) {
             self.0.settled.notify_one();
         }

@@ -1,7 +1,6 @@
 //! What goes wrong on purpose with one try of a call: it comes late, fails, is made twice, or its answer is lost. Never: asks
 //! what the caller does about it.
 
-use super::channel::TIME_MIN;
 use super::peer::{Attempt, Peer};
 use crate::frames::Unanswered;
 use crate::{Code, Error};
@@ -11,7 +10,6 @@ use shoal_discovery::faults::wall_clock;
 use shoal_discovery::{Faults, Hit, Strike, Try};
 use shoal_model::{FaultError, ReplicaName, ServiceName};
 use std::sync::Arc;
-use std::time::Instant;
 
 /// The largest request that is sent twice, in bytes: what the gateway keeps of one as well.
 const TWICE_MAX: usize = 64 * 1024;
@@ -44,12 +42,10 @@ impl Disturbance {
         let method = attempt.path.rsplit('/').next().unwrap_or_default();
         let it = Try { caller: &self.caller, callee, replica, method };
         let mut strike = self.faults.strike(&it, wall_clock(), &mut crate::random::number);
-        let mut attempt = *attempt;
         let delay = strike.delay();
         if !delay.is_zero() {
             strike.delayed();
             tokio::time::sleep(delay).await;
-            attempt.timeout = attempt.call.time_left_at(Instant::now()).max(TIME_MIN);
         }
         let Strike { error, lost, twice, .. } = strike;
         if let Some((error, hit)) = error {
@@ -57,11 +53,10 @@ impl Disturbance {
             hit.happened();
             return Err(Unanswered::Answered(Error::new(code(error), message)));
         }
-        let mut answer = peer.call(&attempt, request).await;
+        let mut answer = peer.call(attempt, request).await;
         if let Some(hit) = twice.filter(|_| is_answer(&answer) && size(request) <= TWICE_MAX) {
             hit.happened();
-            attempt.timeout = attempt.call.time_left_at(Instant::now()).max(TIME_MIN);
-            answer = peer.call(&attempt, request).await;
+            answer = peer.call(attempt, request).await;
         }
         match lost.filter(|_| is_answer(&answer)) {
             Some(hit) => Err(Unanswered::Broken(lose(hit))),

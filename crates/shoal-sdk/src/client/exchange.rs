@@ -1,5 +1,6 @@
 //! One call over HTTP/2, as Connect's unary protocol writes it. Never: retries, or waits for longer than it is let.
 
+use super::channel::TIME_MIN;
 use super::connection::Connection;
 use crate::frames::{self, Invitation, MESSAGE_MAX, Unanswered};
 use crate::wire::from_wire;
@@ -11,7 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt as _, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
-use std::time::Duration;
+use std::error::Error as _;
 
 const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("connect-protocol-version");
 const TIMEOUT: HeaderName = HeaderName::from_static("connect-timeout-ms");
@@ -26,8 +27,6 @@ pub(super) struct Exchange<'a> {
     /// `/package.Service/Method`.
     pub path: &'static str,
     pub call: &'a Call,
-    /// What the callee is told of the time that is left; at least a millisecond.
-    pub timeout: Duration,
     /// That frames are known here; see [`frames::offer`].
     pub offer: Option<&'a HeaderValue>,
 }
@@ -45,8 +44,13 @@ impl Exchange<'_> {
             Ok(response) => response,
             Err(mut failure) => {
                 let unsent = failure.take_message().is_some();
-                let why = failure.error().to_string();
-                return Err(if unsent { Unanswered::Unsent(why) } else { Unanswered::Broken(why) });
+                let error = failure.error();
+                let why = error.to_string();
+                return Err(match unsent {
+                    true => Unanswered::Unsent(why),
+                    false if is_unprocessed(error) => Unanswered::Refused(why),
+                    false => Unanswered::Broken(why),
+                });
             }
         };
         if let Some(invitation) = response.headers().get(frames::HEADER).and_then(Invitation::parse) {
@@ -67,14 +71,24 @@ impl Exchange<'_> {
         let headers = request.headers_mut();
         headers.insert(CONTENT_TYPE, PROTO);
         headers.insert(PROTOCOL_VERSION, HeaderValue::from_static("1"));
-        let timeout = u64::try_from(self.timeout.as_millis()).unwrap_or(u64::MAX);
-        headers.insert(TIMEOUT, timeout.into());
+        // Only now, since to connect may have taken a while. Rounded down, so that it does not grow on its way.
+        let timeout = self.call.time_left().max(TIME_MIN).as_millis();
+        headers.insert(TIMEOUT, u64::try_from(timeout).unwrap_or(u64::MAX).into());
         if let Some(offer) = self.offer {
             headers.insert(frames::HEADER, offer.clone());
         }
         self.call.write_headers(headers);
         request
     }
+}
+
+/// Whether the callee says that it did not look at the request: a refused stream, or one after the last that a GOAWAY
+/// counts (RFC 9113 section 8.7).
+fn is_unprocessed(error: &hyper::Error) -> bool {
+    let cause = error.source().and_then(|cause| cause.downcast_ref::<h2::Error>());
+    cause.is_some_and(|cause| {
+        cause.is_remote() && (cause.is_go_away() || cause.reason() == Some(h2::Reason::REFUSED_STREAM))
+    })
 }
 
 async fn answer(response: Response<Incoming>) -> Result<Bytes, Unanswered> {
@@ -116,3 +130,7 @@ async fn error(status: StatusCode, headers: &HeaderMap, body: Incoming) -> Error
     };
     Error::new(code, format!("the callee answers with the HTTP status {status}"))
 }
+
+#[cfg(test)]
+#[path = "exchange_tests.rs"]
+mod tests;

@@ -1,6 +1,7 @@
 //! One endpoint and the ways to it: HTTP/2, which every callee speaks, and frames, once the callee has invited to them.
 //! Never: chooses an endpoint, or tries one twice.
 
+use super::channel::TIME_MIN;
 use super::connection::{CONNECT_MAX, Connection};
 use super::exchange::Exchange;
 use crate::Call;
@@ -39,7 +40,6 @@ pub(super) struct Attempt<'a> {
     pub authority: &'a Authority,
     pub path: &'static str,
     pub call: &'a Call,
-    pub timeout: Duration,
 }
 
 impl Peer {
@@ -58,8 +58,9 @@ impl Peer {
 
     /// Calls; the encoded response.
     pub async fn call(self: &Arc<Self>, attempt: &Attempt<'_>, request: &impl Message) -> Result<Bytes, Unanswered> {
-        let Attempt { authority, path, call, timeout } = *attempt;
+        let Attempt { authority, path, call } = *attempt;
         if let Some(caller) = self.caller() {
+            let timeout = call.time_left().max(TIME_MIN);
             match caller.call(path, call, timeout, request).await {
                 // Nothing of it was sent, and over HTTP/2 it may yet go.
                 Err(Unanswered::Unsent(why)) => {
@@ -69,7 +70,7 @@ impl Peer {
                 done => return done,
             }
         }
-        let exchange = Exchange { authority, path, call, timeout, offer: self.offer.as_ref() };
+        let exchange = Exchange { authority, path, call, offer: self.offer.as_ref() };
         exchange.send(&self.http2, request.encode_to_bytes(), |invitation| self.invited(invitation)).await
     }
 

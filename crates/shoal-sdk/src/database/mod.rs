@@ -66,7 +66,9 @@ impl Database {
     pub async fn open(url: &str, migrations: Migrations) -> Result<Self, StartError> {
         let backend = match url.split(':').next().unwrap_or_default() {
             "sqlite" => Backend::Sqlite(File::open(url, migrations.sqlite).await?),
-            "postgres" | "postgresql" => Backend::Postgres(Server::open(url, migrations.postgres).await?),
+            "postgres" | "postgresql" => {
+                Backend::Postgres(Server::open(url, migrations.postgres, postgres::ANSWER_MAX).await?)
+            }
             scheme => {
                 return Err(StartError::new(format!(
                     "DATABASE_URL names a `{scheme}` database; Shoal knows `sqlite` and `postgres`"
@@ -74,6 +76,13 @@ impl Database {
             }
         };
         Ok(Self { shared: Arc::new(backend) })
+    }
+
+    /// Opens a PostgreSQL database whose server is given up when it does not answer for so long.
+    #[cfg(test)]
+    async fn open_impatiently(url: &str, migrations: Migrations, answer_max: Duration) -> Result<Self, StartError> {
+        let server = Server::open(url, migrations.postgres, answer_max).await?;
+        Ok(Self { shared: Arc::new(Backend::Postgres(server)) })
     }
 
     /// Opens a SQLite database in this file.

@@ -22,6 +22,10 @@ const IDLE_MAX: Duration = Duration::from_secs(30);
 /// The advisory lock that all writers share, or one has alone. Any number will do; it must never change.
 const ALL_WRITERS: i64 = 0x5340_414c_0000_0001;
 
+/// How long the server may take to answer a statement. By [`SESSION`] it ends each before that by itself, also the
+/// longest: the begin that waits for two locks. So whatever takes longer has no server any more.
+pub(super) const ANSWER_MAX: Duration = Duration::from_secs(45);
+
 /// What the server itself does to a session that hangs: a replica that was paused inside a transaction would hold its
 /// locks for as long as it sleeps.
 const SESSION: [(&str, &str); 3] =
@@ -31,11 +35,13 @@ pub(super) struct Server {
     readers: PgPool,
     writers: PgPool,
     places: Places,
+    /// How long the server may take to answer.
+    answer_max: Duration,
 }
 
 impl Server {
     /// Opens what a `postgres://` address names, making it when it is new, and migrates it.
-    pub async fn open(url: &str, migrator: Migrator) -> Result<Self, StartError> {
+    pub async fn open(url: &str, migrator: Migrator, answer_max: Duration) -> Result<Self, StartError> {
         let options = PgConnectOptions::from_str(url).map_err(|error| {
             StartError::new("DATABASE_URL holds a `postgres` address that is not understood").because(error)
         })?;
@@ -58,11 +64,12 @@ impl Server {
             // To begin a transaction tells as well whether the connection still works.
             writers: pool(WRITERS_MAX).test_before_acquire(false).connect_lazy_with(options),
             places: Places::new(),
+            answer_max,
         })
     }
 
     pub async fn read(&self) -> Result<Connection, Error> {
-        Ok(Connection::new(acquire(&self.readers).await?, Place::None))
+        Ok(Connection::new(self.acquire(&self.readers).await?, Place::None))
     }
 
     pub async fn snapshot(&self) -> Result<Connection, Error> {
@@ -88,29 +95,34 @@ impl Server {
         let mut place = Place::Permit { _permit: permit };
         let until = Instant::now() + CONNECTION_WAIT_MAX;
         loop {
-            let pooled = acquire(&self.writers).await.inspect_err(|_| self.places.broken())?;
+            let pooled = self.acquire(&self.writers).await.inspect_err(|_| self.places.broken())?;
             let mut connection = Connection::new(pooled, place);
             match connection.begin(statements).await {
                 Ok(()) => return Ok(connection),
                 Err(error) if failure::is_away(&error) && Instant::now() < until => {
                     place = connection.take_place();
                 }
-                Err(error) => return Err(error.into()),
+                Err(error) => {
+                    if failure::is_away(&error) {
+                        self.places.broken();
+                    }
+                    return Err(error.into());
+                }
             }
         }
     }
-}
 
-/// A connection that is not known to be broken. Waits for a server that is restarting, but not long.
-async fn acquire(pool: &PgPool) -> Result<Pooled, sqlx::Error> {
-    let until = Instant::now() + CONNECTION_WAIT_MAX;
-    loop {
-        match pool.acquire().await {
-            Ok(connection) => return Ok(Pooled::Postgres(connection)),
-            Err(error) if failure::is_away(&error) && Instant::now() + AGAIN < until => {
-                tokio::time::sleep(AGAIN).await;
+    /// A connection that is not known to be broken. Waits for a server that is restarting, but not long.
+    async fn acquire(&self, pool: &PgPool) -> Result<Pooled, sqlx::Error> {
+        let until = Instant::now() + CONNECTION_WAIT_MAX;
+        loop {
+            match pool.acquire().await {
+                Ok(connection) => return Ok(Pooled::Postgres(connection, self.answer_max)),
+                Err(error) if failure::is_away(&error) && Instant::now() + AGAIN < until => {
+                    tokio::time::sleep(AGAIN).await;
+                }
+                Err(error) => return Err(error),
             }
-            Err(error) => return Err(error),
         }
     }
 }

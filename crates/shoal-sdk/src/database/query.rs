@@ -1,7 +1,7 @@
 //! One statement with its values, for either database. Never: builds SQL out of values.
 
 use super::Connection;
-use super::connection::Pooled;
+use super::connection::{Pooled, within};
 use crate::Error;
 use sqlx::FromRow;
 use sqlx::postgres::PgRow;
@@ -79,9 +79,9 @@ impl Query {
                 let done = bound!(sqlx::query(self.sql), self.values).execute(&mut **connection).await;
                 done.map(|done| done.rows_affected())
             }
-            Some(Pooled::Postgres(connection)) => {
-                let done = bound!(sqlx::query(self.sql), self.values).execute(&mut **connection).await;
-                done.map(|done| done.rows_affected())
+            Some(Pooled::Postgres(connection, most)) => {
+                let done = bound!(sqlx::query(self.sql), self.values).execute(&mut **connection);
+                within(*most, done).await.map(|done| done.rows_affected())
             }
             None => Err(sqlx::Error::PoolClosed),
         };
@@ -98,8 +98,8 @@ impl Query {
             Some(Pooled::Sqlite(connection)) => {
                 bound!(sqlx::query_as(self.sql), self.values).fetch_optional(&mut **connection).await
             }
-            Some(Pooled::Postgres(connection)) => {
-                bound!(sqlx::query_as(self.sql), self.values).fetch_optional(&mut **connection).await
+            Some(Pooled::Postgres(connection, most)) => {
+                within(*most, bound!(sqlx::query_as(self.sql), self.values).fetch_optional(&mut **connection)).await
             }
             None => Err(sqlx::Error::PoolClosed),
         };
@@ -124,8 +124,8 @@ impl Query {
             Some(Pooled::Sqlite(connection)) => {
                 bound!(sqlx::query_as(self.sql), self.values).fetch_all(&mut **connection).await
             }
-            Some(Pooled::Postgres(connection)) => {
-                bound!(sqlx::query_as(self.sql), self.values).fetch_all(&mut **connection).await
+            Some(Pooled::Postgres(connection, most)) => {
+                within(*most, bound!(sqlx::query_as(self.sql), self.values).fetch_all(&mut **connection)).await
             }
             None => Err(sqlx::Error::PoolClosed),
         };

@@ -7,8 +7,9 @@ use super::pipe::Pipe;
 use crate::serve::{DEADLINE_MAX, Held, InFlight};
 use crate::{Call, Error, Shutdown};
 use buffa::{Message, SizeCache};
+use bytes::Bytes;
 use futures::future::BoxFuture;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
@@ -18,9 +19,10 @@ use tokio::task::AbortHandle;
 
 /// The largest request, in bytes.
 pub(crate) const MESSAGE_MAX: usize = crate::serve::MESSAGE_MAX;
-/// The most calls of one connection that are answered at once; the next ones wait unread.
+/// The most calls of one connection that are answered at once. As many more are read but wait, so that a cancelled one
+/// among those that are under way makes room; what comes then waits unread.
 const CALLS_MAX: usize = 1_000;
-/// How many bytes of requests may be under way before the next ones wait unread.
+/// How many bytes of requests may be under way before the next ones wait, and how many may wait.
 const REQUESTS_MAX: usize = 64 * 1024 * 1024;
 /// How many bytes of answers may wait to be written before further calls wait unread.
 const OUTBOX_MAX: usize = 4 * 1024 * 1024;
@@ -120,7 +122,17 @@ pub(super) async fn serve(
     let shared = Arc::new(Shared::default());
     shared.state().message_max = usize::try_from(caller.message_max).unwrap_or(usize::MAX);
     let leaving = Box::pin(async move { shutdown.requested().await });
-    let mut driver = Driver { shared, pipe: Pipe::new(stream), methods, in_flight, leaving: Some(leaving), taken: 0 };
+    let pipe = Pipe::new(stream);
+    let mut driver = Driver {
+        shared,
+        pipe,
+        methods,
+        in_flight,
+        leaving: Some(leaving),
+        taken: 0,
+        waiting: VecDeque::new(),
+        waiting_bytes: 0,
+    };
     std::future::poll_fn(|context| driver.poll(context)).await
 }
 
@@ -133,6 +145,9 @@ struct Driver {
     leaving: Option<BoxFuture<'static, ()>>,
     /// How many calls were taken.
     taken: u64,
+    /// Calls that came while there were too many, with their frames; without one that was cancelled.
+    waiting: VecDeque<(u64, Option<Bytes>)>,
+    waiting_bytes: usize,
 }
 
 impl Drop for Driver {
@@ -152,6 +167,8 @@ impl Driver {
             self.leaving = None;
             // The driver is running, so there is nobody to wake.
             let _running = self.shared.state().outbox.append(|out| codec::put_leaving(out, self.taken));
+            self.waiting.clear();
+            self.waiting_bytes = 0;
         }
         loop {
             // Answers that were ready at once are written together.
@@ -171,7 +188,7 @@ impl Driver {
             if self.leaving.is_none() && state.running.is_empty() && flushed && state.outbox.is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            let resumed = full && flushed && !state.is_full();
+            let resumed = full && flushed && (!state.is_full() || !self.must_rest(&state));
             if !filled && !resumed && (!flushed || state.outbox.is_empty()) {
                 state.outbox.end(context.waker());
                 return Poll::Pending;
@@ -179,25 +196,63 @@ impl Driver {
         }
     }
 
-    /// Takes the calls that have come; `false` when some must wait.
+    /// Whether nothing more is read for now, not even what is cancelled.
+    fn must_rest(&self, state: &State) -> bool {
+        state.outbox.waiting() >= OUTBOX_MAX || self.waiting.len() >= CALLS_MAX || self.waiting_bytes >= REQUESTS_MAX
+    }
+
+    /// Takes the calls that have come; `false` when some must wait unread.
     fn receive(&mut self, context: &mut Context<'_>) -> Result<bool, Violation> {
-        while !self.shared.state().is_full() {
+        loop {
+            self.take_waiting(context)?;
+            let is_full = {
+                let state = self.shared.state();
+                if self.must_rest(&state) {
+                    return Ok(false);
+                }
+                state.is_full()
+            };
             let Some(frame) = self.pipe.next_frame(MESSAGE_MAX)? else {
                 return Ok(true);
             };
             match codec::read(&frame)? {
-                Frame::Call(call) if self.leaving.is_some() => self.take(&call, context)?,
                 // The caller is told that it was not taken.
-                Frame::Call(_) => {}
-                Frame::Cancel { id } => {
-                    if let Some(task) = self.shared.state().leave(id) {
-                        task.abort();
-                    }
+                Frame::Call(_) if self.leaving.is_none() => {}
+                // One that came before is taken before.
+                Frame::Call(call) if is_full || !self.waiting.is_empty() => {
+                    self.waiting_bytes += frame.len();
+                    self.waiting.push_back((call.id, Some(frame.clone())));
                 }
+                Frame::Call(call) => self.take(&call, context)?,
+                Frame::Cancel { id } => self.cancel(id),
                 _ => return Err(Violation::Unexpected),
             }
         }
-        Ok(false)
+    }
+
+    /// Takes what waits, in the order in which it came, while there is room.
+    fn take_waiting(&mut self, context: &mut Context<'_>) -> Result<(), Violation> {
+        while !self.waiting.is_empty() && !self.shared.state().is_full() {
+            let Some((_, frame)) = self.waiting.pop_front() else { break };
+            let Some(frame) = frame else {
+                // It was cancelled, but the caller counts it.
+                self.taken += 1;
+                continue;
+            };
+            self.waiting_bytes -= frame.len();
+            if let Frame::Call(call) = codec::read(&frame)? {
+                self.take(&call, context)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn cancel(&mut self, id: u64) {
+        if let Some(task) = self.shared.state().leave(id) {
+            task.abort();
+        } else if let Some((_, frame)) = self.waiting.iter_mut().find(|(waiting, _)| *waiting == id) {
+            self.waiting_bytes -= frame.take().map_or(0, |frame| frame.len());
+        }
     }
 
     fn take(&mut self, frame: &CallFrame<'_>, context: &mut Context<'_>) -> Result<(), Violation> {

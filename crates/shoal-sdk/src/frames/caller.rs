@@ -169,7 +169,7 @@ impl Caller {
         let other = listen::receive_hello(&mut stream, &invitation.token).await?;
         let shared = Arc::new(Shared::default());
         shared.state().message_max = usize::try_from(other.message_max).unwrap_or(usize::MAX);
-        let mut driver = Driver { shared: Arc::clone(&shared), pipe: Pipe::new(stream) };
+        let mut driver = Driver { shared: Arc::clone(&shared), pipe: Pipe::new(stream), unwritable: None };
         tokio::spawn(async move {
             let ended = std::future::poll_fn(|context| driver.poll(context)).await;
             driver.end(&ended.err().map_or_else(|| "it was closed".to_owned(), |error| error.to_string()));
@@ -271,6 +271,8 @@ impl Drop for Answer<'_> {
 struct Driver {
     shared: Arc<Shared>,
     pipe: Pipe,
+    /// Why nothing more can be written; what the callee has said before is still to be read.
+    unwritable: Option<io::Error>,
 }
 
 impl Drop for Driver {
@@ -288,24 +290,47 @@ impl Driver {
             if self.pipe.is_flushed() {
                 self.shared.state().outbox.take(self.pipe.outgoing());
             }
-            let flushed = self.pipe.poll_flush(context)?.is_ready();
-            let filled = match self.pipe.poll_fill(context)? {
-                Poll::Ready(0) => return Poll::Ready(Err(io::Error::other("the other side closed it"))),
-                Poll::Ready(_) => {
+            let flushed = self.poll_flush(context);
+            let filled = match self.pipe.poll_fill(context) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(self.broken("the other side closed it"))),
+                Poll::Ready(Ok(_)) => {
                     self.receive().map_err(io::Error::other)?;
                     true
                 }
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(self.broken(error))),
                 Poll::Pending => false,
             };
             let mut state = self.shared.state();
-            if (state.unused || state.leaving) && state.waiting() == 0 && flushed && state.outbox.is_empty() {
+            let written = flushed && state.outbox.is_empty() || self.unwritable.is_some();
+            if (state.unused || state.leaving) && state.waiting() == 0 && written {
                 return Poll::Ready(Ok(()));
             }
-            if !filled && (!flushed || state.outbox.is_empty()) {
+            if !filled && (written || !flushed) {
                 state.outbox.end(context.waker());
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Whether everything it was given is written. A callee that is gone may have answered before, and its end is yet
+    /// to be read: so a failure is only remembered.
+    fn poll_flush(&mut self, context: &mut Context<'_>) -> bool {
+        if self.unwritable.is_some() {
+            return false;
+        }
+        match self.pipe.poll_flush(context) {
+            Poll::Ready(Ok(())) => true,
+            Poll::Ready(Err(error)) => {
+                self.unwritable = Some(error);
+                false
+            }
+            Poll::Pending => false,
+        }
+    }
+
+    /// Why the connection is gone: what failed first.
+    fn broken(&mut self, why: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
+        self.unwritable.take().unwrap_or_else(|| io::Error::other(why))
     }
 
     /// Hands out all answers that have come.
@@ -355,3 +380,7 @@ fn wake(waker: Option<Waker>) {
         waker.wake();
     }
 }
+
+#[cfg(test)]
+#[path = "caller_tests.rs"]
+mod tests;

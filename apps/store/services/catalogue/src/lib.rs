@@ -4,6 +4,7 @@ mod checks;
 mod commands;
 pub mod picture;
 mod products;
+mod related;
 mod search;
 mod seed;
 #[cfg(test)]
@@ -129,10 +130,7 @@ impl Catalogue for Products {
         let id = checks::slug("product_id", &request.product_id, 64)?;
         let limit = checks::count("limit", request.limit, 4, 24)?;
         let mut connection = self.database.read().await?;
-        if products::version(&mut connection, id).await?.is_none() {
-            return Err(products::no_such_product(id));
-        }
-        let ids = products::related(&mut connection, id, limit).await?;
+        let ids = related::ids(&mut connection, id, limit).await?;
         let products = products::by_ids(&mut connection, &ids).await?;
         Ok(RelatedResponse { products, ..Default::default() })
     }

@@ -178,36 +178,6 @@ pub async fn counts(connection: &mut Connection) -> Result<BTreeMap<String, i64>
     Ok(rows.into_iter().collect())
 }
 
-macro_rules! closest {
-    ($shared_tags:literal) => {
-        concat!(
-            "SELECT product_id FROM (
-                 SELECT p.product_id, p.position, CASE WHEN p.category = o.category THEN 1 ELSE 0 END + 2 * (
-                     SELECT COUNT(*) FROM ",
-            $shared_tags,
-            ") AS closeness
-                 FROM products o JOIN products p ON p.product_id <> o.product_id WHERE o.product_id = $1) found
-             WHERE closeness > 0 ORDER BY closeness DESC, position, product_id LIMIT $2"
-        )
-    };
-}
-
-/// The ids of products that share tags or the category with one, closest first.
-pub async fn related(connection: &mut Connection, id: &str, limit: i64) -> Result<Vec<String>, Error> {
-    let rows: Vec<(String,)> = query(match connection.dialect() {
-        Dialect::Sqlite => closest!("json_each(p.tags) a JOIN json_each(o.tags) b ON a.value = b.value"),
-        Dialect::Postgres => closest!(
-            "json_array_elements_text(CAST(p.tags AS JSON)) a (value)
-             JOIN json_array_elements_text(CAST(o.tags AS JSON)) b (value) ON a.value = b.value"
-        ),
-    })
-    .bind(id)
-    .bind(limit)
-    .fetch_all(connection)
-    .await?;
-    Ok(rows.into_iter().map(|row| row.0).collect())
-}
-
 /// The version of a product's text; none when there is no such product.
 pub async fn version(connection: &mut Connection, id: &str) -> Result<Option<i64>, Error> {
     let found: Option<(i64,)> =

@@ -15,7 +15,9 @@ pub fn words(query: &str) -> Result<Vec<String>, Error> {
     if query.len() > QUERY_MAX * 4 || query.chars().count() > QUERY_MAX {
         return Err(Error::invalid_argument(format!("`query` must be at most {QUERY_MAX} characters long")));
     }
-    let words = query.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty());
+    let words = query.split(|letter: char| !letter.is_alphanumeric());
+    // Accents alone are letters to some and nothing to the index.
+    let words = words.filter(|word| !plain(word).trim().is_empty());
     Ok(words.take(WORDS_MAX).map(str::to_lowercase).collect())
 }
 
@@ -107,6 +109,7 @@ mod tests {
     fn operators_are_only_words() {
         assert_eq!(words("mug AND \"tea\" NOT(x*) name:^y").unwrap(), ["mug", "and", "tea", "not", "x", "name", "y"]);
         assert_eq!(words("  ;--\u{0} ").unwrap(), Vec::<String>::new());
+        assert_eq!(words("\u{345} mug \u{345}\u{93e}").unwrap(), ["mug"], "accents without a letter");
         assert!(words(&"x".repeat(201)).is_err());
     }
 
@@ -120,7 +123,7 @@ mod tests {
         fn no_quotation_mark_survives(query in ".{0,200}") {
             let words = words(&query).unwrap();
             prop_assert!(words.len() <= WORDS_MAX);
-            prop_assert!(words.iter().all(|word| !word.is_empty() && !word.contains('"')));
+            prop_assert!(words.iter().all(|word| !word.contains('"') && !plain(word).trim().is_empty()));
             let quoted = expression(Dialect::Postgres, &words, true);
             prop_assert!(words.is_empty() || quoted.matches('\'').count() == 2 * words.len());
         }

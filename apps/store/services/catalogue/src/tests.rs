@@ -3,6 +3,7 @@
 use super::*;
 use rstest::rstest;
 use shoal_sdk::Code;
+use sqlx::migrate::Migrator;
 use std::collections::BTreeSet;
 use store_contracts::store::catalogue::v1::{Product, Sort};
 use store_contracts::store::types::v1::Money;
@@ -189,10 +190,14 @@ async fn search_takes_anything_as_words(#[values(Kind::Sqlite, Kind::Postgres)] 
         "AND",
         "\u{0}",
         "日本",
+        "\u{345}",
+        "\u{93e} \u{e34}",
+        "mug \u{345}",
     ] {
         search(&products, query).await;
     }
     assert!(!search(&products, "mug\" OR \"lamp").await.is_empty());
+    assert_eq!(search(&products, "mug \u{345}").await, search(&products, "mug").await);
 }
 
 #[rstest]
@@ -207,6 +212,77 @@ async fn related_products_share_something(#[values(Kind::Sqlite, Kind::Postgres)
     assert!(related.iter().all(|product| product.id != "morrow-teapot"));
     let unknown = RelatedRequest { product_id: "no-such-thing".to_owned(), ..Default::default() };
     assert_eq!(products.related(&Call::new(), unknown).await.unwrap_err().code, Code::NotFound);
+}
+
+async fn related(products: &Products, id: &str, limit: i32) -> Vec<String> {
+    let request = RelatedRequest { product_id: id.to_owned(), limit, ..Default::default() };
+    let found = products.related(&Call::new(), request).await.unwrap();
+    found.products.into_iter().map(|product| product.id).collect()
+}
+
+/// What `related` means, by looking at all products, which are in the shop's order.
+fn closest(all: &[Product], own: &Product) -> Vec<String> {
+    let closeness = |other: &Product| {
+        let shared = other.tags.iter().filter(|tag| own.tags.contains(tag)).count();
+        2 * shared + usize::from(other.category == own.category)
+    };
+    let mut others: Vec<&Product> = all.iter().filter(|other| other.id != own.id && closeness(other) > 0).collect();
+    others.sort_by_key(|other| std::cmp::Reverse(closeness(other)));
+    others.into_iter().map(|other| other.id.clone()).collect()
+}
+
+#[rstest]
+#[tokio::test]
+async fn related_products_are_the_closest_first(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
+    let all = list_all(&products, "", Sort::SORT_UNSPECIFIED, "", 100).await;
+    for own in &all {
+        let expected = closest(&all, own);
+        for limit in [1, 4, 24] {
+            let first: Vec<String> = expected.iter().take(limit as usize).cloned().collect();
+            assert_eq!(related(&products, &own.id, limit).await, first, "{}", own.id);
+        }
+    }
+}
+
+#[rstest]
+#[tokio::test]
+async fn related_products_follow_the_tags(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let (_database, products) = open(kind).await;
+    let call = Call::new();
+    products.put_product(&call, put("put-key-01", "first", "First", 0)).await.unwrap();
+    products.put_product(&call, put("put-key-02", "second", "Second", 0)).await.unwrap();
+    assert_eq!(related(&products, "first", 1).await, ["second"]);
+    let retagged = PutProductRequest { tags: vec!["stoneware".to_owned()], ..put("put-key-03", "second", "Second", 1) };
+    products.put_product(&call, retagged).await.unwrap();
+    assert_ne!(related(&products, "first", 1).await, ["second"]);
+    assert!(related(&products, "second", 24).await.contains(&"morrow-teapot".to_owned()));
+}
+
+#[rstest]
+#[tokio::test]
+async fn products_of_an_earlier_revision_are_related(#[values(Kind::Sqlite, Kind::Postgres)] kind: Kind) {
+    let at = TestDatabase::new(kind);
+    let first = |migrator: Migrator| {
+        Migrator::with_migrations(migrator.iter().filter(|migration| migration.version == 1).cloned().collect())
+    };
+    let Migrations { sqlite, postgres } = migrations();
+    let migrations = Migrations { sqlite: first(sqlite), postgres: first(postgres) };
+    let earlier = environment(&at).database(migrations).await.unwrap();
+    let add = |id: &'static str, database: Database| async move {
+        let mut transaction = database.write().await.unwrap();
+        let product = shoal_sdk::query(
+            "INSERT INTO products (product_id, name, summary, description, category, tags, position, version)
+             VALUES ($1, $1, '', '', 'kitchen', '[\"teapot\",\"stoneware\",\"tea\"]', -1, 1)",
+        );
+        product.bind(id).execute(&mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+    };
+    add("before", earlier.clone()).await;
+    let products = Products::open(&environment(&at)).await.unwrap();
+    // It may still run beside this one.
+    add("beside", earlier).await;
+    assert_eq!(related(&products, "morrow-teapot", 2).await, ["before", "beside"]);
 }
 
 #[rstest]
@@ -246,6 +322,9 @@ async fn products_are_put_versioned_and_found(#[values(Kind::Sqlite, Kind::Postg
     for sort in [Sort::SORT_PRICE_ASCENDING, Sort::SORT_PRICE_DESCENDING] {
         assert_eq!(list_all(&products, "", sort, "EUR", 100).await.last().unwrap().id, "glass-carafe");
     }
+    let padded = format!(" {}{}", "x".repeat(120), " ".repeat(300));
+    let padded = products.put_product(&call, put("put-key-04", "padded", &padded, 0)).await.unwrap();
+    assert_eq!(padded.product.name, "x".repeat(120));
 }
 
 #[rstest]

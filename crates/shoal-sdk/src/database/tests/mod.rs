@@ -1,12 +1,13 @@
 //! Tests of the database, on SQLite and on PostgreSQL; `turns` are about SQLite's queue of writers, `restarts` about a
-//! PostgreSQL that goes away.
+//! PostgreSQL that goes away, `frozen` about one that sleeps.
 
 mod both;
+mod frozen;
 mod full;
 mod restarts;
 mod turns;
 
-use super::{Database, Migrations, query};
+use super::{Database, Migrations, READERS_MAX, WRITERS_MAX, query};
 use sqlx::migrate::{Migration, MigrationType, Migrator};
 use std::borrow::Cow;
 use test_databases::{Kind, TestDatabase};
