@@ -377,6 +377,24 @@ fn a_crash_point_kills_as_often_as_was_asked_for() {
 }
 
 #[test]
+fn how_often_a_fault_may_still_happen_outlives_the_supervisor() {
+    let application = programs();
+    add(&application, &["pages->stock", "error", "internal", "--times", "3"]);
+    for _ in 0..2 {
+        assert_eq!(post(&application, "/counted").status, 500);
+    }
+    eventually("both are counted", || (happened(&list(&application)[0]) == 2).then_some(()));
+    let supervisor = application.supervisor();
+    kill(supervisor);
+    eventually("the supervisor is gone", || (!alive(supervisor)).then_some(()));
+    application.up();
+    assert_eq!(happened(&list(&application)[0]), 2, "the next one goes on counting");
+    assert_eq!(post(&application, "/counted").status, 500);
+    assert_eq!(post(&application, "/counted").status, 200, "it may happen three times");
+    until_none(&application);
+}
+
+#[test]
 fn what_makes_no_sense_is_refused_and_down_forgets() {
     let application = programs();
     for (words, expected) in [

@@ -105,6 +105,11 @@ impl FaultLedger {
         self.entries.get(&id).map(|entry| entry.happened).or_else(|| self.gone.get(&id).copied())
     }
 
+    /// How often a fault has happened that may happen only so often.
+    pub(crate) fn bounded_total(&self, id: FaultId) -> Option<u64> {
+        self.entries.get(&id).filter(|entry| entry.limit.is_some()).map(|entry| entry.happened)
+    }
+
     /// Whether a process of this holder may die by this fault, which counts it.
     pub(crate) fn grant(&mut self, holder: &HolderName, id: FaultId, now: Millis) -> bool {
         let Some(entry) = self.entries.get(&id) else { return false };
@@ -158,7 +163,17 @@ impl FaultLedger {
         Some(FromPublisher::Faults { change: self.change, faults: current })
     }
 
-    /// Whether a holder has applied what concerns it.
+    /// Whether a holder may do otherwise than these faults say.
+    pub(crate) fn is_unheard(&self, told: &FaultsTold, holder: &HolderName, watches: &Watches, version: u32) -> bool {
+        if version >= VERSION_WITH_FAULTS {
+            return !self.is_applied(told, version);
+        }
+        // It never makes any happen.
+        let replica = holder.0.parse().ok();
+        self.entries.values().any(|entry| concerns(&entry.fault, holder, replica.as_ref(), watches))
+    }
+
+    /// Whether a holder has applied what concerns it; one that knows of no faults is not waited for.
     pub(crate) fn is_applied(&self, told: &FaultsTold, version: u32) -> bool {
         version < VERSION_WITH_FAULTS || (told.seen == Some(self.change) && told.applied == told.told)
     }

@@ -279,11 +279,14 @@ impl Holder {
         let mut endpoints: Vec<Endpoint> = kept.collect();
         endpoints.extend(changed.into_values().flatten());
         endpoints.sort_unstable_by(|a, b| a.replica.cmp(&b.replica));
-        self.replace(service, generation, endpoints.into())
+        self.replace(service, generation, endpoints)
     }
 
-    fn replace(&mut self, service: ServiceName, generation: Generation, endpoints: Arc<[Endpoint]>) -> Effect {
-        let new = (generation, endpoints);
+    /// Endpoints that say who must answer there are left out: nobody here can find that out yet, and whoever does answer may
+    /// be somebody else.
+    fn replace(&mut self, service: ServiceName, generation: Generation, endpoints: Vec<Endpoint>) -> Effect {
+        let usable = endpoints.into_iter().filter(|endpoint| endpoint.identity.is_none());
+        let new = (generation, usable.collect());
         let old = self.view.endpoints.get(&service);
         if old == Some(&new) {
             return Effect::Nothing;

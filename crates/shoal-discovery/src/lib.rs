@@ -37,6 +37,7 @@ pub use health::{Health, HealthAnswer, HealthWatch, ask};
 pub use holder::View;
 pub use messages::{
     Caller, EdgeReport, FromHolder, FromPublisher, HolderName, ListenerRoutes, RoutingTable, VERSION, Watches,
+    understands,
 };
 pub use serve::{DiscoveryServer, DiscoverySettings};
 pub use sketch::DurationSketch;

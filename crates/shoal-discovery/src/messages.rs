@@ -44,7 +44,9 @@ pub fn accepts(version: u32) -> bool {
     understands(VERSION, version)
 }
 
-fn understands(own: u32, peer: u32) -> bool {
+/// Whether a peer that speaks version `peer` of anything is understood by one that speaks `own`: that one, or the one before.
+#[must_use]
+pub fn understands(own: u32, peer: u32) -> bool {
     peer == own || (peer > 0 && peer.checked_add(1) == Some(own))
 }
 

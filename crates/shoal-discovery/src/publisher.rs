@@ -3,7 +3,7 @@
 //! It says what to tell a holder next ([`Publisher::next_line`]), computed from what that connection was told last, so
 //! that a slow holder costs no queue. No socket, no clock: `now` is an argument.
 
-use crate::fault_ledger::{FaultLedger, FaultsTold, PublishedFault};
+use crate::fault_ledger::{FaultLedger, FaultsTold};
 use crate::messages::{
     CRASH_POINT_LENGTH_MAX, CRASH_POINTS_MAX, Caller, EDGES_PER_REPORT_MAX, EdgeReport, FAULTS_MAX, FromHolder,
     FromPublisher, HolderName, RoutingTable, VERSION, WATCHES_MAX, Watches, accepts,
@@ -11,12 +11,18 @@ use crate::messages::{
 use crate::published::Published;
 use crate::reports::Reports;
 use crate::watchers::Watchers;
-use shoal_model::{Endpoint, FaultId, Generation, Millis, ReplicaName, ServiceName};
+use shoal_model::{Endpoint, Generation, Millis, ReplicaName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+mod faults;
 mod told;
+
+pub use faults::CrashAnswer;
+
+/// So much later than its time a look comes on any busy machine: that is not standing still.
+const LATE: Duration = Duration::from_millis(50);
 
 /// Numbers a connection of a holder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -35,12 +41,15 @@ impl ConnectionId {
 pub struct PublisherSettings {
     /// How long a holder that says nothing is waited for.
     pub lease: Duration,
-    /// How often each side says that it lives; well below the lease.
+    /// How often each side says that it lives, and how often the publisher is looked at; well below the lease.
     pub heartbeat: Duration,
     /// The most connections, with those whose lease has not run out yet.
     pub holders_max: usize,
     /// Whether holders of an earlier publisher may exist: they count as one unknown holder of everything for a lease.
     pub holders_before: bool,
+    /// Whether somebody keeps how often faults with a bound have happened, and says so: a process may die at a crash point
+    /// only once that is counted for good.
+    pub keeps_counts: bool,
 }
 
 impl Default for PublisherSettings {
@@ -50,6 +59,7 @@ impl Default for PublisherSettings {
             heartbeat: Duration::from_secs(1),
             holders_max: 4096,
             holders_before: true,
+            keeps_counts: false,
         }
     }
 }
@@ -58,6 +68,8 @@ impl Default for PublisherSettings {
 #[derive(Debug)]
 pub struct Publisher {
     settings: PublisherSettings,
+    /// When it was last looked at; nobody was heard since.
+    attended: Millis,
     /// Until then, an earlier publisher's holders may go on unseen.
     unseen_until: Millis,
     services: BTreeMap<ServiceName, Published>,
@@ -129,6 +141,7 @@ impl Publisher {
         let unseen_until = if settings.holders_before { now.after(settings.lease) } else { now };
         Self {
             settings,
+            attended: now,
             unseen_until,
             services: BTreeMap::new(),
             routing: None,
@@ -143,6 +156,21 @@ impl Publisher {
             reports: Reports::default(),
             faults: FaultLedger::default(),
         }
+    }
+
+    /// It is looked at, and hears whoever spoke. That is to happen each heartbeat: when it comes later, the publisher itself
+    /// stood still, and could hear nobody however much they said. Such a time is nobody's silence.
+    pub fn attend(&mut self, now: Millis) {
+        let late = now.since(self.attended.after(self.settings.heartbeat));
+        if late > LATE {
+            for holder in self.holders.values_mut() {
+                holder.heard = holder.heard.after(late);
+            }
+            if self.unseen_until > self.attended {
+                self.unseen_until = self.unseen_until.after(late);
+            }
+        }
+        self.attended = self.attended.max(now);
     }
 
     /// What callers of a service shall see from now on. One endpoint a replica (the last given counts). A generation
@@ -191,50 +219,13 @@ impl Publisher {
         }
     }
 
-    /// What is to go wrong on purpose, from now on: all of it; whom each concerns is known here.
-    pub fn set_faults(&mut self, faults: Vec<PublishedFault>) {
-        self.faults.set(faults);
-    }
-
-    /// Whether every holder that is waited for makes the faults happen that were last set.
-    #[must_use]
-    pub fn faults_applied(&self, now: Millis) -> bool {
-        let waited = self.holders.values().filter(|held| held.connected && held.counts(self.settings.lease, now));
-        waited.into_iter().all(|held| self.faults.is_applied(&held.faults, held.version))
-    }
-
-    /// How often faults have happened in all, where that is news; each is told once.
-    pub fn newly_happened(&mut self, now: Millis) -> Vec<(FaultId, u64)> {
-        self.faults.newly_happened(now)
-    }
-
-    /// How often a fault has happened as far as is known, also one that was taken away lately.
-    #[must_use]
-    pub fn fault_total(&self, id: FaultId) -> Option<u64> {
-        self.faults.total(id)
-    }
-
-    /// Where processes of this service can be made to die; `None` when none of them has said so.
-    #[must_use]
-    pub fn crash_points(&self, service: &ServiceName) -> Option<&BTreeSet<String>> {
-        self.faults.crash_points(service)
-    }
-
-    /// Whether a process that has reached a crash point may die there, which counts it; `Err` is a sentence.
-    pub fn crash_at(&mut self, asked: FromHolder, now: Millis) -> Result<bool, String> {
-        let FromHolder::CrashAt { version, holder, fault } = asked else {
-            return Err("This is no question about a crash point.".to_owned());
-        };
-        refuse_version(version)?;
-        Ok(self.faults.grant(&holder, fault, now))
-    }
-
     /// A holder said hello on a new connection; `Err` is the sentence to refuse it with.
     pub fn join(&mut self, hello: FromHolder, now: Millis) -> Result<ConnectionId, String> {
         let FromHolder::Hello { version, holder, watches } = hello else {
             return Err("The first line must be a hello.".to_owned());
         };
         refuse_version(version)?;
+        self.attend(now);
         if holder.0.is_empty() || holder.0.len() > HolderName::LENGTH_MAX {
             return Err(format!("A holder's name has 1 to {} bytes.", HolderName::LENGTH_MAX));
         }
@@ -273,6 +264,7 @@ impl Publisher {
 
     /// A holder said something after its hello; `Err` says why the connection must end.
     pub fn receive(&mut self, id: ConnectionId, line: FromHolder, now: Millis) -> Result<(), String> {
+        self.attend(now);
         let Some(holder) = self.holders.get_mut(&id) else {
             return Err("This holder was forgotten, because its process had ended.".to_owned());
         };
@@ -398,6 +390,7 @@ impl Publisher {
     /// Services whose acknowledged generation rose: every holder that watches the service has acknowledged it, or its
     /// lease has run out. Each rise is returned once.
     pub fn newly_acknowledged(&mut self, now: Millis) -> Vec<(ServiceName, Generation)> {
+        self.attend(now);
         self.drop_lapsed(now);
         if now < self.unseen_until {
             return Vec::new();
@@ -423,17 +416,19 @@ impl Publisher {
         risen
     }
 
-    /// When [`Publisher::newly_acknowledged`] or [`Publisher::newly_happened`] may have news without anything else
-    /// happening; `None` when they cannot.
+    /// When it is to be looked at again, if nothing else happens: after a heartbeat, or sooner when
+    /// [`Publisher::newly_acknowledged`] or [`Publisher::newly_happened`] may have news then.
     #[must_use]
-    pub fn wake_at(&self, now: Millis) -> Option<Millis> {
+    pub fn wake_at(&self, now: Millis) -> Millis {
+        let next = now.after(self.settings.heartbeat);
+        let next = self.faults.wake_at().map_or(next, |at| at.min(next));
         if self.unacknowledged.is_empty() {
-            return self.faults.wake_at();
+            return next;
         }
         // A little too soon at times, which spares looking at each lease.
         let soon = self.lapses_from.max(now.after(Duration::from_millis(1)));
         let soon = if self.unseen_until > now { soon.min(self.unseen_until) } else { soon };
-        Some(self.faults.wake_at().map_or(soon, |at| at.min(soon)))
+        soon.min(next)
     }
 
     /// The sums of what holders reported, by caller and callee; those of holders that are gone included.

@@ -4,8 +4,8 @@
 
 use crate::fault_ledger::PublishedFault;
 use crate::lines::{read_line, write_line};
-use crate::messages::{Caller, EdgeReport, FromHolder, FromPublisher, HolderName, LINE_MAX, RoutingTable};
-use crate::publisher::{ConnectionId, Publisher, PublisherSettings, refuse_version};
+use crate::messages::{Caller, EdgeReport, FAULTS_MAX, FromHolder, FromPublisher, HolderName, LINE_MAX, RoutingTable};
+use crate::publisher::{ConnectionId, CrashAnswer, Publisher, PublisherSettings, refuse_version};
 use serde::Deserialize;
 use shoal_model::{Endpoint, FaultId, Generation, Millis, Observation, ReplicaName, ServiceName};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,6 +24,10 @@ pub type DiscoverySettings = PublisherSettings;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a holder may take to read one line before its connection is closed.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a process at a crash point waits until it is kept that it dies; it waits a little longer for its answer.
+const KEEP_TIMEOUT: Duration = Duration::from_millis(1_500);
+/// The most faults of which it is remembered how often they have happened for good.
+const KEPT_MAX: usize = 2 * FAULTS_MAX;
 /// How often it is looked whether faults are applied. Not every holder that is waited for has anything to say.
 const APPLIED_LOOK: Duration = Duration::from_millis(5);
 /// The pause after a failed accept; descriptors may have run out.
@@ -41,6 +45,8 @@ struct Shared {
     publisher: Mutex<Publisher>,
     /// Sent to whenever the publisher's state changed: connections look for lines, the observer for acknowledgements.
     changed: watch::Sender<()>,
+    /// How often faults have happened, as far as that is kept.
+    kept: watch::Sender<BTreeMap<FaultId, u64>>,
     clock: Clock,
 }
 
@@ -75,7 +81,8 @@ impl DiscoveryServer {
         let clock = Clock::start();
         let heartbeat = settings.heartbeat.max(Duration::from_millis(10));
         let publisher = Mutex::new(Publisher::new(settings, clock.now()));
-        let shared = Arc::new(Shared { publisher, changed: watch::channel(()).0, clock });
+        let shared =
+            Arc::new(Shared { publisher, changed: watch::Sender::default(), kept: watch::Sender::default(), clock });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared), heartbeat));
         let observing = tokio::spawn(observe(Arc::clone(&shared), observations));
         Self { shared, tasks: [accepting, observing] }
@@ -106,14 +113,35 @@ impl DiscoveryServer {
         self.shared.changed.send_replace(());
     }
 
-    /// Returns once every live holder makes the faults happen that were last set (`true`), or after `within`.
+    /// Returns once every live holder makes the faults happen that were last set (`true`), or after `within`; later than
+    /// that while an earlier server's holders may still come back.
     pub async fn faults_applied(&self, within: Duration) -> bool {
+        let within = within.max(self.shared.publisher().unseen_for(self.shared.clock.now()) + APPLIED_LOOK);
         let applied = async {
             while !self.shared.publisher().faults_applied(self.shared.clock.now()) {
                 tokio::time::sleep(APPLIED_LOOK).await;
             }
         };
         tokio::time::timeout(within, applied).await.is_ok()
+    }
+
+    /// The holders that may go on as they were told before the faults were last set.
+    #[must_use]
+    pub fn faults_unheard(&self) -> BTreeSet<HolderName> {
+        self.shared.publisher().faults_unheard()
+    }
+
+    /// It is kept that faults have happened so often: who waits to die by one of them may do so.
+    pub fn faults_kept(&self, totals: &[(FaultId, u64)]) {
+        if totals.is_empty() {
+            return;
+        }
+        self.shared.kept.send_modify(|kept| {
+            kept.extend(totals.iter().copied());
+            while kept.len() > KEPT_MAX {
+                kept.pop_first();
+            }
+        });
     }
 
     /// How often a fault has happened, also one that was taken away lately: all of it, once that is applied.
@@ -214,7 +242,7 @@ async fn observe(shared: Arc<Shared>, observations: mpsc::Sender<Observation>) {
                 return; // Nobody observes any more: the supervisor is ending.
             }
         }
-        let pause = wake_at.map_or(Duration::from_secs(60), |at| at.since(shared.clock.now()));
+        let pause = wake_at.since(shared.clock.now());
         tokio::select! {
             result = changed.changed() => if result.is_err() { return },
             () = tokio::time::sleep(pause + Duration::from_millis(1)) => {}
@@ -228,13 +256,7 @@ async fn connection(stream: UnixStream, shared: Arc<Shared>, heartbeat: Duration
     let mut reader = BufReader::new(read);
     let joined = match join(&mut reader, &shared).await {
         Ok(Joined::Holder(id)) => Ok(id),
-        Ok(Joined::AtCrashPoint(answer)) => {
-            shared.changed.send_replace(());
-            if let Err(error) = write_in_time(&mut write, &answer).await {
-                tracing::debug!("discovery: a process at a crash point did not read whether it may die: {error}");
-            }
-            return;
-        }
+        Ok(Joined::AtCrashPoint(answer)) => return answer_crash(&mut write, &shared, answer).await,
         Err(why) => Err(why),
     };
     let id = match joined {
@@ -253,6 +275,29 @@ async fn connection(stream: UnixStream, shared: Arc<Shared>, heartbeat: Duration
         why = tell(&mut write, &shared, id, heartbeat) => why,
     };
     tracing::debug!("discovery: a holder's connection ended: {why}");
+}
+
+/// Tells a process at a crash point whether it may die there.
+async fn answer_crash(write: &mut OwnedWriteHalf, shared: &Shared, answer: CrashAnswer) {
+    shared.changed.send_replace(());
+    let may = match answer {
+        CrashAnswer::No => Err("This fault is over, or is not for this process."),
+        CrashAnswer::Now => Ok(()),
+        CrashAnswer::OnceKept(fault, total) => {
+            let mut kept = shared.kept.subscribe();
+            let is_kept = kept.wait_for(|kept| kept.get(&fault).is_some_and(|kept| *kept >= total));
+            let in_time = tokio::time::timeout(KEEP_TIMEOUT, is_kept).await;
+            if matches!(in_time, Ok(Ok(_))) {
+                Ok(())
+            } else {
+                Err("That it happens could not be written down in time.")
+            }
+        }
+    };
+    let line = may.map_or_else(|why| FromPublisher::Refused { why: why.to_owned() }, |()| FromPublisher::Granted);
+    if let Err(error) = write_in_time(write, &line).await {
+        tracing::debug!("discovery: a process at a crash point did not read whether it may die: {error}");
+    }
 }
 
 /// Marks a holder as disconnected however its connection's task ends.
@@ -282,8 +327,8 @@ struct GreetingVersion {
 /// What the first line of a connection made of it.
 enum Joined {
     Holder(ConnectionId),
-    /// A process that asked whether it may die; this is the answer.
-    AtCrashPoint(FromPublisher),
+    /// A process that asked whether it may die.
+    AtCrashPoint(CrashAnswer),
 }
 
 async fn join(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared) -> Result<Joined, String> {
@@ -301,9 +346,7 @@ async fn join(reader: &mut BufReader<OwnedReadHalf>, shared: &Shared) -> Result<
         serde_json::from_slice(&line).map_err(|error| format!("The first line is not a hello: {error}."))?;
     let now = shared.clock.now();
     if matches!(hello, FromHolder::CrashAt { .. }) {
-        let why = "This fault is over, or is not for this process.".to_owned();
-        let may = shared.publisher().crash_at(hello, now)?;
-        return Ok(Joined::AtCrashPoint(if may { FromPublisher::Granted } else { FromPublisher::Refused { why } }));
+        return shared.publisher().crash_at(hello, now).map(Joined::AtCrashPoint);
     }
     shared.publisher().join(hello, now).map(Joined::Holder)
 }

@@ -6,8 +6,10 @@
 use shoal_discovery::holder::{Effect, Holder};
 use shoal_discovery::messages::CALLERS_PER_LINE_MAX;
 use shoal_discovery::publisher::{ConnectionId, Publisher, PublisherSettings};
-use shoal_discovery::{Caller, FromHolder, FromPublisher, HolderName, RoutingTable, VERSION, Watches};
-use shoal_model::{Generation, Millis, ReplicaName, RevisionId, ServiceName};
+use shoal_discovery::{Caller, FromHolder, FromPublisher, HolderName, PublishedFault, RoutingTable, VERSION, Watches};
+use shoal_model::{
+    Fault, FaultId, FaultKind, FaultRate, FaultTarget, Generation, Millis, ReplicaName, RevisionId, ServiceName,
+};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +35,11 @@ fn callers(of: impl IntoIterator<Item = Caller>) -> Arc<BTreeMap<ReplicaName, Ca
 
 fn hello(name: &str) -> FromHolder {
     FromHolder::Hello { version: VERSION, holder: HolderName(name.to_owned()), watches: Watches::All }
+}
+
+/// A publisher that follows none.
+fn first() -> Publisher {
+    Publisher::new(PublisherSettings { holders_before: false, ..PublisherSettings::default() }, Millis(0))
 }
 
 /// All that a connection is told now.
@@ -121,7 +128,7 @@ fn each_holder_hears_how_much_its_own_callees_take() {
 
 #[test]
 fn a_peer_of_the_release_before_hears_and_says_nothing_new() {
-    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    let mut publisher = first();
     publisher.set_faults(Vec::new());
     let before =
         FromHolder::Hello { version: VERSION - 1, holder: HolderName("gateway-1".to_owned()), watches: Watches::All };
@@ -130,6 +137,13 @@ fn a_peer_of_the_release_before_hears_and_says_nothing_new() {
         assert!(matches!(line, FromPublisher::Welcome { .. }), "{line:?}");
     }
     assert!(publisher.faults_applied(Millis(0)), "nobody waits for one that cannot");
+    assert!(publisher.faults_unheard().is_empty(), "it does what no fault says");
+    let target = FaultTarget::Service(service(0));
+    let fault =
+        Fault { target, kind: FaultKind::Duplicate, rate: FaultRate::ALWAYS, method: None, times: None, until: None };
+    publisher.set_faults(vec![PublishedFault { id: FaultId(1), fault, happened: 0 }]);
+    assert!(told(&mut publisher, id).is_empty() && publisher.faults_applied(Millis(0)));
+    assert_eq!(publisher.faults_unheard(), BTreeSet::from([HolderName("gateway-1".to_owned())]), "it never will");
     let mut holder = Holder::new(HolderName("a-1".to_owned()), Watches::All);
     let names = BTreeSet::from(["here".to_owned()]);
     holder.declare_crash_points(names.clone());
@@ -146,8 +160,7 @@ fn a_peer_of_the_release_before_hears_and_says_nothing_new() {
 
 #[test]
 fn what_one_service_has_applied_says_nothing_of_another() {
-    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
-    let now = Millis(0).after(LEASE);
+    let (mut publisher, now) = (first(), Millis(0));
     for index in 0..2 {
         publisher.publish(service(index), Generation(1), vec![]);
     }

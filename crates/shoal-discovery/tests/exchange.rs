@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(3);
+const HEARTBEAT: Duration = Duration::from_secs(1);
 const SERVICES: [&str; 2] = ["catalogue", "payment"];
 
 fn service(index: usize) -> ServiceName {
@@ -78,6 +79,10 @@ enum Event {
     Pass {
         millis: u64,
     },
+    /// The publisher stands still; what holders say meanwhile waits.
+    Stall {
+        millis: u64,
+    },
     RestartPublisher,
 }
 
@@ -91,6 +96,7 @@ fn events() -> impl Strategy<Value = Event> {
         4 => (0..3usize, 1..5usize).prop_map(|(process, lines)| Event::Hear { process, lines }),
         4 => (0..3usize).prop_map(|process| Event::Apply { process }),
         2 => (1..4000u64).prop_map(|millis| Event::Pass { millis }),
+        1 => (1..20_000u64).prop_map(|millis| Event::Stall { millis }),
         1 => Just(Event::RestartPublisher),
     ]
 }
@@ -158,10 +164,40 @@ impl World {
                 }
             }
             Event::Apply { process } => self.apply(process),
-            Event::Pass { millis } => self.now = self.now.after(Duration::from_millis(millis)),
+            Event::Pass { millis } => self.pass(Duration::from_millis(millis)),
+            Event::Stall { millis } => self.stall(Duration::from_millis(millis)),
             Event::RestartPublisher => self.restart(),
         }
         self.check();
+    }
+
+    /// Time passes, and the publisher is looked at each heartbeat.
+    fn pass(&mut self, span: Duration) {
+        let end = self.now.after(span);
+        while self.now < end {
+            self.now = self.now.after(HEARTBEAT).min(end);
+            self.check();
+        }
+    }
+
+    /// Whoever said each heartbeat that it lives goes on saying so, and is read only after the publisher decided.
+    fn stall(&mut self, span: Duration) {
+        let before = self.now;
+        self.now = before.after(span);
+        let spoke = |process: &&mut Process| process.connection.is_some() && before <= process.heard.after(HEARTBEAT);
+        let connections: Vec<ConnectionId> = self
+            .processes
+            .iter_mut()
+            .filter(spoke)
+            .filter_map(|process| {
+                process.heard = self.now;
+                process.connection
+            })
+            .collect();
+        self.check();
+        for connection in connections {
+            self.publisher.receive(connection, FromHolder::Alive, self.now).unwrap();
+        }
     }
 
     fn connect(&mut self, index: usize) {
@@ -244,8 +280,8 @@ impl World {
             while self.hear(index) {}
             self.apply(index);
         }
-        self.now = self.publisher_started.after(LEASE).max(self.now);
-        self.check();
+        // What its own standing still took of an earlier publisher's holders' lease is added to it.
+        self.pass(LEASE + HEARTBEAT);
         for process in &self.processes {
             let told = if process.watches == Watches::All { (*self.callers).clone() } else { BTreeMap::new() };
             assert_eq!(*process.holder.view().callers, told, "only a holder of everything hears of callers");
@@ -258,7 +294,7 @@ impl World {
         for (name, (generation, _)) in &self.published {
             assert_eq!(self.acknowledged.get(name), Some(generation), "{name}");
         }
-        assert_eq!(self.publisher.wake_at(self.now), None, "nothing is waited for");
+        assert_eq!(self.publisher.wake_at(self.now), self.now.after(HEARTBEAT), "nothing is waited for");
     }
 }
 
@@ -297,24 +333,85 @@ fn hello(name: &str) -> FromHolder {
     FromHolder::Hello { version: VERSION, holder: HolderName(name.to_owned()), watches: Watches::All }
 }
 
+/// A publisher that follows none.
+fn first(now: Millis) -> Publisher {
+    Publisher::new(PublisherSettings { holders_before: false, ..PublisherSettings::default() }, now)
+}
+
+/// What is acknowledged while time passes, and the publisher is looked at each heartbeat.
+fn pass(publisher: &mut Publisher, now: &mut Millis, span: Duration) -> Vec<(ServiceName, Generation)> {
+    let (end, mut risen) = (now.after(span), Vec::new());
+    while *now < end {
+        *now = now.after(HEARTBEAT).min(end);
+        risen.extend(publisher.newly_acknowledged(*now));
+    }
+    risen
+}
+
 #[test]
 fn a_holder_that_neither_speaks_nor_leaves_is_waited_for_until_its_lease_ends() {
-    let start = Millis(0);
-    let mut publisher = Publisher::new(PublisherSettings::default(), start);
+    let mut now = Millis(0);
+    let mut publisher = first(now);
     publisher.publish(service(0), Generation(1), vec![]);
-    let now = start.after(LEASE);
     publisher.join(hello("a-1"), now).unwrap();
     assert_eq!(publisher.newly_acknowledged(now), []);
-    assert_eq!(publisher.wake_at(now), Some(now.after(LEASE)));
-    let late = now.after(LEASE - Duration::from_millis(1));
-    assert_eq!(publisher.newly_acknowledged(late), []);
-    assert_eq!(publisher.newly_acknowledged(now.after(LEASE)), [(service(0), Generation(1))]);
+    let almost = LEASE - Duration::from_millis(1);
+    assert_eq!(pass(&mut publisher, &mut now, almost), []);
+    assert_eq!(publisher.wake_at(now), Millis(0).after(LEASE));
+    assert_eq!(pass(&mut publisher, &mut now, Duration::from_millis(1)), [(service(0), Generation(1))]);
+}
+
+#[test]
+fn its_own_standing_still_is_nobodys_silence() {
+    let mut now = Millis(0);
+    let mut publisher = first(now);
+    let gateway = publisher.join(hello("gateway-1"), now).unwrap();
+    publisher.join(hello("silent-1"), now).unwrap();
+    let broken = publisher.join(hello("broken-1"), now).unwrap();
+    publisher.leave(broken);
+    // A disk that is busy for ten leases; what holders say waits, and so does who would connect.
+    now = now.after(10 * LEASE);
+    publisher.publish(service(0), Generation(1), vec![]);
+    assert_eq!(publisher.newly_acknowledged(now), [], "nobody could be heard");
+    for line in [FromHolder::Alive, FromHolder::Acknowledge { service: service(0), generation: Generation(1) }] {
+        while publisher.next_line(gateway).is_some() {}
+        publisher.receive(gateway, line, now).unwrap();
+    }
+    assert_eq!(publisher.newly_acknowledged(now), []);
+    assert_eq!(pass(&mut publisher, &mut now, LEASE), [(service(0), Generation(1))], "a silence is one all the same");
+}
+
+#[test]
+fn an_earlier_publishers_holders_have_a_lease_in_which_they_can_be_heard() {
+    let mut now = Millis(0);
+    let mut publisher = Publisher::new(PublisherSettings::default(), now);
+    publisher.publish(service(0), Generation(1), vec![]);
+    now = now.after(10 * LEASE);
+    assert_eq!(publisher.newly_acknowledged(now), []);
+    assert_eq!(pass(&mut publisher, &mut now, LEASE), [(service(0), Generation(1))]);
+}
+
+#[test]
+fn an_endpoint_of_which_is_said_who_must_answer_there_gets_no_requests() {
+    let mut holder = Holder::new(HolderName("a-1".to_owned()), Watches::All);
+    let plain = endpoint(&service(0), 1, 1);
+    let proved = Endpoint { identity: Some("spiffe://shop/catalogue".to_owned()), ..endpoint(&service(0), 2, 1) };
+    let endpoints = vec![plain.clone(), proved.clone()];
+    holder.receive(FromPublisher::Snapshot { service: service(0), generation: Generation(1), endpoints });
+    let held = |holder: &Holder| holder.view().endpoints[&service(0)].1.to_vec();
+    assert_eq!(held(&holder), std::slice::from_ref(&plain));
+    let added = vec![Endpoint { replica: "catalogue-3".parse().unwrap(), ..proved }, endpoint(&service(0), 4, 1)];
+    let removed = vec!["catalogue-2".parse().unwrap()];
+    let (from, generation) = (Generation(1), Generation(2));
+    let effect = holder.receive(FromPublisher::Delta { service: service(0), from, generation, added, removed });
+    assert_eq!(effect, Effect::Changed);
+    assert_eq!(held(&holder), [plain, endpoint(&service(0), 4, 1)]);
 }
 
 #[test]
 fn a_forgotten_holder_is_not_waited_for_and_its_counts_stay() {
-    let now = Millis(0).after(LEASE);
-    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    let now = Millis(0);
+    let mut publisher = first(now);
     publisher.publish(service(0), Generation(1), vec![]);
     let id = publisher.join(hello("a-1"), now).unwrap();
     let edge = shoal_discovery::EdgeReport {
@@ -354,8 +451,8 @@ fn hellos_over_the_limits_are_refused_with_a_sentence() {
 
 #[test]
 fn an_acknowledgement_of_what_was_never_told_counts_for_nothing() {
-    let now = Millis(0).after(LEASE);
-    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    let now = Millis(0);
+    let mut publisher = first(now);
     publisher.publish(service(0), Generation(1), vec![]);
     let id = publisher.join(hello("a-1"), now).unwrap();
     let acknowledge = |generation| FromHolder::Acknowledge { service: service(0), generation: Generation(generation) };

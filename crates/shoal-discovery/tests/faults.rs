@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use shoal_discovery::faults::wall_clock;
 use shoal_discovery::holder::Holder;
-use shoal_discovery::publisher::{ConnectionId, Publisher, PublisherSettings};
+use shoal_discovery::publisher::{ConnectionId, CrashAnswer, Publisher, PublisherSettings};
 use shoal_discovery::{
     DiscoveryServer, Edges, Faults, Follower, FromHolder, FromPublisher, HolderName, PublishedFault, Strike, Try,
     Watches, may_crash,
@@ -50,6 +50,11 @@ fn only(services: &[&str]) -> Watches {
     Watches::Only(services.iter().map(|service| name(service)).collect())
 }
 
+/// A publisher that follows none.
+fn first() -> Publisher {
+    Publisher::new(PublisherSettings { holders_before: false, ..PublisherSettings::default() }, Millis(0))
+}
+
 fn join(publisher: &mut Publisher, holder: &mut Holder) -> ConnectionId {
     publisher.join(holder.hello(), Millis(0)).unwrap()
 }
@@ -69,7 +74,7 @@ fn tell(publisher: &mut Publisher, id: ConnectionId, holder: &mut Holder, faults
 
 #[test]
 fn each_holder_hears_what_it_is_to_make_happen_and_before_any_endpoints() {
-    let mut publisher = Publisher::new(PublisherSettings::default(), Millis(0));
+    let mut publisher = first();
     publisher.publish(name("payment"), shoal_model::Generation(1), vec![]);
     let all = [
         (1, fault(call("checkout", "payment"), FaultKind::LostAnswer, None)),
@@ -126,6 +131,44 @@ fn a_holder_keeps_to_what_it_knew_until_a_new_publisher_knows_better() {
     second.set_faults(Vec::new());
     tell(&mut second, id, &mut holder, &faults);
     assert!(!faults.is_any());
+}
+
+#[test]
+fn who_may_still_make_a_fault_happen_is_waited_for_and_named() {
+    let mut now = Millis(0);
+    let settings = PublisherSettings::default();
+    let lease = settings.lease;
+    let mut publisher = Publisher::new(settings, now);
+    let (faults, mut holder) = (Faults::new(), Holder::new(HolderName("checkout-1".to_owned()), only(&["payment"])));
+    publisher.set_faults(published([(1, fault(call("checkout", "payment"), FaultKind::LostAnswer, None))]));
+    let id = join(&mut publisher, &mut holder);
+    tell(&mut publisher, id, &mut holder, &faults);
+    assert!(!publisher.faults_applied(now), "holders of an earlier publisher may be there that nobody knows of");
+    let mut pass = |publisher: &mut Publisher, span: Duration| {
+        let end = now.after(span);
+        while now < end {
+            now = now.after(Duration::from_secs(1)).min(end);
+            publisher.attend(now);
+        }
+        now
+    };
+    let at = pass(&mut publisher, lease);
+    publisher.receive(id, FromHolder::Alive, at).unwrap();
+    assert!(publisher.faults_applied(at) && publisher.faults_unheard().is_empty());
+
+    publisher.leave(id);
+    publisher.set_faults(Vec::new());
+    let named = BTreeSet::from([HolderName("checkout-1".to_owned())]);
+    assert!(faults.is_any(), "its connection broke, and it goes on");
+    assert!(!publisher.faults_applied(at));
+    assert_eq!(publisher.faults_unheard(), named);
+    let at = pass(&mut publisher, lease);
+    assert!(publisher.faults_applied(at), "it is not waited for without end");
+    assert_eq!(publisher.faults_unheard(), named, "which does not make it hear");
+    let id = publisher.join(holder.hello(), at).unwrap();
+    assert!(!publisher.faults_applied(at));
+    tell(&mut publisher, id, &mut holder, &faults);
+    assert!(publisher.faults_applied(at) && publisher.faults_unheard().is_empty() && !faults.is_any());
 }
 
 #[test]
@@ -282,7 +325,7 @@ fn a_crash_point_kills_as_often_as_it_may_over_all_replicas() {
     let mut may = |holder: &str, fault, now| {
         let holder = HolderName(holder.to_owned());
         let asked = FromHolder::CrashAt { version: shoal_discovery::VERSION, holder, fault: FaultId(fault) };
-        publisher.crash_at(asked, Millis(now)).unwrap()
+        publisher.crash_at(asked, Millis(now)).unwrap() == CrashAnswer::Now
     };
     assert!(may("checkout-1", 1, 0) && may("checkout-2", 1, 0) && !may("checkout-3", 1, 0));
     assert!(may("checkout-3", 2, 4) && !may("checkout-3", 2, 5), "its time is over");
@@ -302,13 +345,19 @@ fn folder() -> (tempfile::TempDir, PathBuf) {
 }
 
 fn serve(socket: &Path) -> (DiscoveryServer, mpsc::Receiver<Observation>) {
+    serve_with(socket, false)
+}
+
+fn serve_with(socket: &Path, keeps_counts: bool) -> (DiscoveryServer, mpsc::Receiver<Observation>) {
     if socket.exists() {
         std::fs::remove_file(socket).unwrap();
     }
     let (sender, observations) = mpsc::channel(64);
     // No loaded machine lets this lease run out.
     let lease = Duration::from_secs(600);
-    let settings = PublisherSettings { lease, heartbeat: Duration::from_millis(100), ..PublisherSettings::default() };
+    let heartbeat = Duration::from_millis(100);
+    let settings =
+        PublisherSettings { lease, heartbeat, holders_before: false, keeps_counts, ..PublisherSettings::default() };
     (DiscoveryServer::start_with(settings, UnixListener::bind(socket).unwrap(), sender), observations)
 }
 
@@ -384,4 +433,28 @@ async fn a_process_at_a_crash_point_is_told_whether_it_may_die() {
     assert!(!ask().await.unwrap());
     happened(&mut observations, (FaultId(1), 1)).await;
     assert!(wall_clock() > Millis(1_600_000_000_000), "the time that faults end by is that of the world");
+}
+
+#[tokio::test]
+async fn nobody_dies_by_a_fault_with_a_bound_before_that_is_kept() {
+    let (_folder, socket) = folder();
+    let ask = |holder: &str, fault| {
+        let (socket, holder) = (socket.clone(), HolderName(holder.to_owned()));
+        tokio::task::spawn_blocking(move || may_crash(&socket, &holder, FaultId(fault)).unwrap())
+    };
+    let (server, mut observations) = serve_with(&socket, true);
+    let target = FaultTarget::Service(name("checkout"));
+    server.set_faults(published([
+        (1, fault(target.clone(), kill("here"), Some(3))),
+        (2, fault(target, kill("here"), None)),
+    ]));
+    server.faults_kept(&[(FaultId(1), 0)]);
+    let asked = ask("checkout-1", 1);
+    happened(&mut observations, (FaultId(1), 1)).await;
+    assert!(!asked.await.unwrap(), "nobody said that it is kept");
+    let asked = ask("checkout-1", 1);
+    happened(&mut observations, (FaultId(1), 2)).await;
+    server.faults_kept(&[(FaultId(1), 2)]);
+    assert!(asked.await.unwrap());
+    assert!(ask("checkout-1", 2).await.unwrap(), "without a bound there is nothing to exceed");
 }

@@ -36,6 +36,7 @@ fn settings() -> PublisherSettings {
         heartbeat: Duration::from_millis(100),
         holders_max: 4,
         holders_before: false,
+        keeps_counts: false,
     }
 }
 

@@ -6,15 +6,19 @@
 use crate::accepted::{Accepted, Kept, KeptBefore, Prepared};
 use crate::faults::{self, FaultWish};
 use crate::store::{Store, StoreError};
+use crate::unkept::Unkept;
 use shoal_discovery::{HolderName, RoutingTable};
 use shoal_model::{Action, FaultId, Millis, Observation, ReplicaLife, ReplicaName, ServiceName};
 use shoal_reconcile::{FaultStatus, OpenError, Reason, Refusal, ServiceStatus, State, Step, step};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 /// How soon a turn whose commit failed is tried again.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// A commit that takes longer than this takes time away from those whom what it decides concerns.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// The row of the store that holds all of it.
 const KEPT: &str = "application";
@@ -90,6 +94,8 @@ pub struct Turn {
     pub routing: Option<RoutingTable>,
     /// All faults, when others are on than before.
     pub faults: Option<Vec<FaultStatus>>,
+    /// How often faults have happened in all, of those that were seen to happen: as it is kept now.
+    pub counted: Vec<(FaultId, u64)>,
     /// What a runtime and the publisher must do, in this order. What ordered them is on disk.
     pub actions: Vec<Action>,
     /// What each wish came to, in the order of the wishes.
@@ -115,47 +121,10 @@ pub struct Core {
     /// but it does not end this one.
     ending: bool,
     unkept: Unkept,
-}
-
-/// What was seen while the state could not be written. A runtime need not say again that a replica has ended, so it waits
-/// here; an unanswered probe is asked again.
-#[derive(Default)]
-struct Unkept {
-    lives: BTreeMap<ReplicaName, Observation>,
-    leaving: BTreeMap<ReplicaName, Observation>,
-    acknowledged: BTreeMap<ServiceName, Observation>,
-    happened: BTreeMap<FaultId, Observation>,
-    /// Whether it was said already that nothing can be written.
-    is_told: bool,
-}
-
-impl Unkept {
-    fn hold(&mut self, observations: Vec<Observation>) {
-        for observation in observations {
-            match &observation {
-                Observation::ReplicaChanged { replica, .. } => {
-                    self.lives.insert(replica.clone(), observation);
-                }
-                Observation::ReplicaLeaving { replica } => {
-                    self.leaving.insert(replica.clone(), observation);
-                }
-                Observation::RoutesAcknowledged { service, .. } => {
-                    self.acknowledged.insert(service.clone(), observation);
-                }
-                Observation::FaultHappened { fault, .. } => {
-                    self.happened.insert(*fault, observation);
-                }
-                Observation::ProbeFinished { .. } => {}
-            }
-        }
-    }
-
-    fn take(&mut self) -> Vec<Observation> {
-        let lives = std::mem::take(&mut self.lives).into_values();
-        let leaving = std::mem::take(&mut self.leaving).into_values();
-        let happened = std::mem::take(&mut self.happened).into_values();
-        lives.chain(leaving).chain(std::mem::take(&mut self.acknowledged).into_values()).chain(happened).collect()
-    }
+    /// When the last turn began.
+    began: Millis,
+    /// How long it stood still in all, over slow commits.
+    stood: Duration,
 }
 
 impl Core {
@@ -169,7 +138,8 @@ impl Core {
             Some(kept) if kept.version > Kept::VERSION => return Err(CoreError::Newer(kept.version)),
             Some(kept) => (State::open(kept.state)?, kept.accepted),
         };
-        Ok(Self { store, state, accepted, ending: false, unkept: Unkept::default() })
+        let (began, stood) = (Millis::default(), Duration::ZERO);
+        Ok(Self { store, state, accepted, ending: false, unkept: Unkept::default(), began, stood })
     }
 
     /// Takes up again what an earlier supervisor left: these replicas were found, running or ended. Once, before the first
@@ -198,8 +168,31 @@ impl Core {
         self.ending && self.state.is_stopped()
     }
 
-    /// One turn: these were seen and wished for. When a decision cannot be kept, nothing has happened.
+    /// One turn: these were seen and wished for. When a decision cannot be kept, nothing has happened. Once it is kept, and
+    /// before it is carried out, [`Core::begin_acting`] is to be called.
     pub fn turn(&mut self, seen: Vec<Observation>, wishes: Vec<Wish>, now: Millis) -> Turn {
+        self.began = now;
+        let mut turn = self.decide(seen, wishes, self.own_time(now));
+        turn.wake_at = turn.wake_at.map(|at| at.after(self.stood));
+        turn
+    }
+
+    /// What the last turn decided is carried out from now on. Whoever was given time then (to finish, to answer) gets it from
+    /// now on: when the commit took long, it does not count as time that has passed.
+    pub fn begin_acting(&mut self, now: Millis) {
+        let took = now.since(self.began);
+        if took > SLOW {
+            self.stood = self.stood.saturating_add(took);
+        }
+    }
+
+    /// What time it is for the state when it is `now`: the time in which it stood still is left out.
+    #[must_use]
+    pub fn own_time(&self, now: Millis) -> Millis {
+        Millis(now.0.saturating_sub(u64::try_from(self.stood.as_millis()).unwrap_or(u64::MAX)))
+    }
+
+    fn decide(&mut self, seen: Vec<Observation>, wishes: Vec<Wish>, now: Millis) -> Turn {
         let mut turn = Turn { released: seen.iter().filter_map(ended_holder).collect(), ..Turn::default() };
         let mut observations = self.unkept.take();
         observations.extend(seen);
@@ -214,7 +207,9 @@ impl Core {
         let Step { state, actions, wake_at, changed, reasons } = step(state, &observations, now);
         turn.wake_at = wake_at;
         // What only was seen, and is not worth telling, waits for the next write: who supervises after a kill sees it again.
-        if wished || !actions.is_empty() || !reasons.is_empty() {
+        // That a fault has happened is seen once, and one with a bound must not happen more often for it.
+        let counted = faults::counted(&observations);
+        if wished || !actions.is_empty() || !reasons.is_empty() || faults::is_bounded(&self.state, &counted) {
             if let Err(error) = self.store.put(KEPT, &Kept::new(&state, accepted.as_ref())) {
                 self.unkept.hold(observations);
                 self.refuse(&mut turn, error, now);
@@ -222,6 +217,7 @@ impl Core {
             }
             self.unkept.is_told = false;
             turn.is_kept = true;
+            turn.counted = counted;
         }
         turn.faults = faults::changed(&self.state, &state);
         let before = std::mem::replace(&mut self.state, state);
@@ -240,7 +236,7 @@ impl Core {
     ///
     /// # Errors
     /// When it cannot be written; what was kept before says the same, and names the application too.
-    pub fn close(self) -> Result<(), StoreError> {
+    pub fn close(&self) -> Result<(), StoreError> {
         self.store.put(KEPT, &Kept::new(&self.state, None))
     }
 
@@ -321,8 +317,9 @@ mod tests {
     use super::*;
     use crate::store::full_disk::Disk;
     use crate::test_world::{exited, ready, replica, running, service, target};
-    use shoal_model::Application;
+    use shoal_model::{ActionKind, Application};
     use shoal_reconcile::Phase;
+    use std::collections::BTreeMap;
 
     struct World {
         folder: tempfile::TempDir,
@@ -428,6 +425,35 @@ mod tests {
         let phase = world.core.state.replica(&replica("a-1")).map(|replica| replica.phase);
         assert!(matches!(phase, None | Some(Phase::Exited)), "{phase:?}");
         assert_eq!(world.kept(), world.core.state);
+    }
+
+    #[test]
+    fn a_slow_commit_takes_nobodys_time_to_finish() {
+        let mut world = world();
+        let _started = world.ask(vec![accept()]);
+        for name in ["a-1", "a-2", "b-1"] {
+            let _running = world.see(running(name));
+            let _ready = world.see(ready(name));
+        }
+        let at = |seconds: u64| Millis(1_000 + 1_000 * seconds);
+        let is_told = |turn: &Turn| turn.actions.iter().any(|action| matches!(action.kind, ActionKind::Signal { .. }));
+        let is_killed = |turn: &Turn| turn.actions.iter().any(|action| matches!(action.kind, ActionKind::Stop { .. }));
+        let generation = |turn: &Turn| {
+            turn.actions.iter().find_map(|action| match &action.kind {
+                ActionKind::Publish { service, generation, .. } => Some((service.clone(), *generation)),
+                _ => None,
+            })
+        };
+        let left = world.core.turn(Vec::new(), vec![Wish::Scale(service("a"), 1)], at(0));
+        let (service, generation) = generation(&left).unwrap();
+        let acknowledged = vec![Observation::RoutesAcknowledged { service, generation }];
+        assert!(is_told(&world.core.turn(acknowledged, Vec::new(), at(1))));
+        // Its second to finish begins when it hears of it, which is long after that was decided.
+        world.core.begin_acting(at(31));
+        let turn = world.core.turn(Vec::new(), Vec::new(), at(31));
+        assert!(!is_killed(&turn), "{turn:?}");
+        assert_eq!(turn.wake_at, Some(at(32)));
+        assert!(is_killed(&world.core.turn(Vec::new(), Vec::new(), at(32))));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use crate::accepted::Accepted;
 use crate::core::Answer;
-use shoal_model::{Fault, FaultId, FaultTarget, Millis, ServiceName};
+use shoal_model::{Fault, FaultId, FaultTarget, Millis, Observation, ServiceName};
 use shoal_reconcile::{FaultStatus, Refusal, State};
 
 /// What can be wanted of faults.
@@ -56,6 +56,24 @@ pub(crate) fn changed(before: &State, after: &State) -> Option<Vec<FaultStatus>>
     (!same).then_some(after)
 }
 
+/// How often faults have happened, as it was seen.
+pub(crate) fn counted(seen: &[Observation]) -> Vec<(FaultId, u64)> {
+    let count = |seen: &Observation| match seen {
+        Observation::FaultHappened { fault, total } => Some((*fault, *total)),
+        _ => None,
+    };
+    seen.iter().filter_map(count).collect()
+}
+
+/// Whether any of these counts is of a fault that may happen only so often.
+pub(crate) fn is_bounded(state: &State, counted: &[(FaultId, u64)]) -> bool {
+    if counted.is_empty() {
+        return false;
+    }
+    let mut bounded = state.faults().into_iter().filter(|known| known.fault.times.is_some());
+    bounded.any(|known| counted.iter().any(|(id, total)| *id == known.id && *total > known.happened))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,7 +124,8 @@ mod tests {
         let sentence = refused.answers[0].as_ref().err().unwrap().to_string();
         assert_eq!(sentence, "no route of the gateway leads to b, so that it never calls it");
         let counted = Observation::FaultHappened { fault: FaultId(1), total: 5 };
-        assert!(core.turn(vec![counted], Vec::new(), NOW).faults.is_none(), "a count alone is nobody's business");
+        let turn = core.turn(vec![counted], Vec::new(), NOW);
+        assert!(turn.faults.is_none() && !turn.is_kept, "a count alone is nobody's business");
         drop(core);
 
         let mut core = Core::open(Store::open(&path).unwrap()).unwrap();
@@ -114,6 +133,28 @@ mod tests {
         let turn = wish(&mut core, FaultWish::RemoveAll);
         assert!(turn.faults.is_some_and(|faults| faults.is_empty()));
         assert!(wish(&mut core, FaultWish::Remove(FaultId(1))).answers[0].is_err());
+    }
+
+    #[test]
+    fn how_often_a_fault_with_a_bound_has_happened_outlives_a_kill() {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        let mut core = Core::open(disk.store(&folder.path().join("state.redb"))).unwrap();
+        accepted(&mut core);
+        let bounded = Fault { times: Some(3), ..fault(FaultTarget::Service(service("a")), FaultKind::LostAnswer) };
+        assert!(wish(&mut core, FaultWish::Add(bounded)).is_kept);
+        let happened = |total| vec![Observation::FaultHappened { fault: FaultId(1), total }];
+        assert_eq!(core.turn(happened(1), Vec::new(), NOW).counted, [(FaultId(1), 1)]);
+        disk.set_full(true);
+        assert_eq!(core.turn(happened(2), Vec::new(), NOW).counted, [], "that could not be kept");
+        disk.set_full(false);
+        assert_eq!(core.turn(Vec::new(), Vec::new(), NOW).counted, [(FaultId(1), 2)]);
+        drop(core);
+        let mut core = Core::open(disk.store(&folder.path().join("state.redb"))).unwrap();
+        assert_eq!(core.state().faults()[0].happened, 2);
+        let turn = core.turn(happened(3), Vec::new(), NOW);
+        assert_eq!(turn.counted, [(FaultId(1), 3)]);
+        assert!(turn.faults.is_some_and(|faults| faults.is_empty()), "it is spent");
     }
 
     #[test]

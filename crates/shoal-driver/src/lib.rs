@@ -10,6 +10,7 @@ mod accepted;
 mod core;
 mod faults;
 mod store;
+mod unkept;
 
 pub use accepted::{Accepted, Prepared};
 pub use core::{Answer, Core, CoreError, Snapshot, Turn, Wish, WishError};

@@ -49,7 +49,7 @@ pub struct Endpoint {
     pub address: Address,
     /// Its proportional share of requests; 100 is a full share.
     pub weight: u32,
-    /// Who must answer there; `None` until identities exist.
+    /// Who must answer there. Nobody can find that out yet, so an endpoint that says so gets no requests.
     #[serde(default)]
     pub identity: Option<String>,
 }

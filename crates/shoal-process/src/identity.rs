@@ -2,7 +2,7 @@
 //!
 //! Never: signals a pid. A signal goes through a pidfd, after the start time behind it was compared.
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Resource, Rlimit, Signal, pidfd_open, pidfd_send_signal, prlimit};
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io;
@@ -44,6 +44,25 @@ impl ProcessMark {
             Err(rustix::io::Errno::SRCH) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+impl ProcessMark {
+    /// Limits how large this very process can make a file; answers what was allowed before, or nothing when it is gone.
+    pub(crate) fn limit_files(self, limit: Rlimit) -> io::Result<Option<Rlimit>> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw);
+        let Some(pid) = pid.filter(|_| self.is_alive()) else { return Ok(None) };
+        let before = match prlimit(Some(pid), Resource::Fsize, limit) {
+            Ok(before) => before,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        // No handle does this, so that between the look and the deed its pid may have become a stranger's.
+        if stat(self.pid)?.is_some_and(|now| now.started != self.started) {
+            prlimit(Some(pid), Resource::Fsize, before)?;
+            return Ok(None);
+        }
+        Ok(Some(before))
     }
 }
 

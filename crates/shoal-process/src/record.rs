@@ -79,7 +79,7 @@ impl Record {
         let mut text = Vec::new();
         file.take(SIZE_MAX).read_to_end(&mut text)?;
         let record: Self = serde_json::from_slice(&text)?;
-        if record.version == VERSION || record.version + 1 == VERSION {
+        if shoal_discovery::understands(VERSION, record.version) {
             return Ok(Some(record));
         }
         let why = format!("it has version {}, and this release reads {VERSION}", record.version);

@@ -122,7 +122,7 @@ impl ControlService {
         let prepared = prepare::prepare(&around, profile).await.map_err(|error| shoal_model::with_causes(&error))?;
         let changed = tale::changed(&before.state, &prepared.services);
         self.count(Wish::Accept(Box::new(prepared))).await.map_err(|error| error.message)?;
-        self.tidy_revisions(&self.look().await.map_err(|error| error.message)?);
+        self.tidy_revisions(self.look().await.map_err(|error| error.message)?).await;
         Ok(changed)
     }
 
@@ -134,20 +134,25 @@ impl ControlService {
     }
 
     /// Answers once whoever makes calls knows: what is asked for next is asked under these faults, and what they met until
-    /// then is counted.
-    async fn wish_fault(&self, wish: FaultWish) -> Result<Vec<ApiFault>, Error> {
+    /// then is counted. With it, those who do not know yet.
+    async fn wish_fault(&self, wish: FaultWish) -> Result<(Vec<ApiFault>, Vec<String>), Error> {
         let Answer::Faults(changed) = self.wish(Wish::Fault(wish)).await? else { return Err(another_question()) };
         // Of those of processes only the supervisor need know.
         let concerns_callers = changed.iter().any(|changed| changed.fault.kind.is_told());
-        if concerns_callers && !self.discovery.faults_applied(FAULTS_APPLIED_WITHIN).await {
-            tracing::warn!("somebody who makes calls has not heard of the change of faults yet");
+        let mut unheard = Vec::new();
+        if concerns_callers {
+            self.discovery.faults_applied(FAULTS_APPLIED_WITHIN).await;
+            unheard.extend(self.discovery.faults_unheard().iter().map(ToString::to_string));
+        }
+        if !unheard.is_empty() {
+            tracing::warn!(?unheard, "not everybody who makes calls has heard of the change of faults");
         }
         let counted = changed.into_iter().map(|mut changed| {
             changed.happened =
                 self.discovery.fault_total(changed.id).map_or(changed.happened, |total| total.max(changed.happened));
             faults::shown(&changed)
         });
-        Ok(counted.collect())
+        Ok((counted.collect(), unheard))
     }
 
     async fn look(&self) -> Result<Snapshot, Error> {
@@ -163,12 +168,15 @@ impl ControlService {
         (Sample::new(clock::now(), &self.discovery.edges(), cpu), usage)
     }
 
-    fn tidy_revisions(&self, snapshot: &Snapshot) {
+    async fn tidy_revisions(&self, snapshot: Snapshot) {
         let mut used: BTreeMap<ServiceName, Vec<RevisionId>> = BTreeMap::new();
         for revision in snapshot.state.revisions() {
             used.entry(revision.service.clone()).or_default().push(revision.id.clone());
         }
-        if let Err(error) = prepare::tidy_revisions(&self.folders, &used) {
+        let folders = self.folders.clone();
+        // A disk may take its time over large files: the rest of the supervisor does not wait for it.
+        let tidied = tokio::task::spawn_blocking(move || prepare::tidy_revisions(&folders, &used)).await;
+        if let Err(error) = tidied.unwrap_or_else(|error| Err(std::io::Error::other(error))) {
             tracing::warn!("old revisions could not be removed: {error}");
         }
     }
@@ -266,8 +274,8 @@ impl Control for ControlService {
         let crash_points = |target: &FaultTarget| self.discovery.crash_points(target.service());
         match faults::read(&request, &state, clock::now(), crash_points)? {
             Asked::Kept(fault) => {
-                let fault = self.wish_fault(FaultWish::Add(fault)).await?.into_iter().next();
-                Ok(AddFaultResponse { fault: fault.into(), ..Default::default() })
+                let (added, unheard) = self.wish_fault(FaultWish::Add(fault)).await?;
+                Ok(AddFaultResponse { fault: added.into_iter().next().into(), unheard, ..Default::default() })
             }
             Asked::Kill(target) => {
                 let killed = self.count(Wish::Fault(FaultWish::Kill(target))).await?;
@@ -278,7 +286,8 @@ impl Control for ControlService {
 
     async fn remove_fault(&self, _call: &Call, request: RemoveFaultRequest) -> Result<RemoveFaultResponse, Error> {
         let wish = if request.id == 0 { FaultWish::RemoveAll } else { FaultWish::Remove(FaultId(request.id)) };
-        Ok(RemoveFaultResponse { faults: self.wish_fault(wish).await?, ..Default::default() })
+        let (faults, unheard) = self.wish_fault(wish).await?;
+        Ok(RemoveFaultResponse { faults, unheard, ..Default::default() })
     }
 
     async fn list_faults(&self, _call: &Call, _request: ListFaultsRequest) -> Result<ListFaultsResponse, Error> {

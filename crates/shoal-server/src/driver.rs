@@ -9,7 +9,7 @@ use shoal_driver::{Answer, Core, Turn, Wish, WishError};
 use shoal_model::{Action, ActionKind, Millis, Observation, with_causes};
 use shoal_process::ProcessRuntime;
 use shoal_reconcile::{Reason, ReasonKind};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -28,8 +28,8 @@ type Asker = oneshot::Sender<Result<Answer, WishError>>;
 
 /// What the driver drives.
 pub struct Driver {
-    /// Decides and commits.
-    pub core: Core,
+    /// Decides and commits. Nobody else has it while the driver runs.
+    pub core: Arc<Mutex<Core>>,
     /// Where replicas run.
     pub runtime: ProcessRuntime,
     /// Where endpoints are told.
@@ -40,17 +40,18 @@ pub struct Driver {
 
 impl Driver {
     /// Drives until everything is stopped, as somebody wished.
-    pub async fn run(mut self, mut events: mpsc::Receiver<Event>) -> Core {
+    pub async fn run(self, mut events: mpsc::Receiver<Event>) -> Arc<Mutex<Core>> {
         let mut wake_at = Some(clock::now());
-        while !self.core.is_over() {
+        while !locked(&self.core).is_over() {
             let batch = next_batch(&mut events, wake_at).await;
             wake_at = self.turn(batch).await;
         }
         self.core
     }
 
-    /// One turn of the loop; answers when the next is due at the latest.
-    async fn turn(&mut self, batch: Vec<Event>) -> Option<Millis> {
+    /// One turn of the loop; answers when the next is due at the latest. A disk may take its time over a commit: whoever
+    /// else is served on this thread does not wait for it.
+    async fn turn(&self, batch: Vec<Event>) -> Option<Millis> {
         let (mut seen, mut wishes, mut askers) = (Vec::new(), Vec::new(), Vec::new());
         for event in batch {
             match event {
@@ -62,12 +63,27 @@ impl Driver {
             }
         }
         let now = clock::now();
-        let turn = self.core.turn(seen, wishes, now);
+        let core = Arc::clone(&self.core);
+        let turned = tokio::task::spawn_blocking(move || locked(&core).turn(seen, wishes, now)).await;
+        let turn = turned.unwrap_or_else(|panicked| std::panic::resume_unwind(panicked.into_panic()));
+        locked(&self.core).begin_acting(clock::now());
         self.carry_out(turn, askers, now).await
     }
 
     async fn carry_out(&self, turn: Turn, askers: Vec<Asker>, now: Millis) -> Option<Millis> {
-        let Turn { released, routing, faults, actions, answers, reasons, before, is_kept: _, failure, wake_at } = turn;
+        let Turn {
+            released,
+            routing,
+            faults,
+            counted,
+            actions,
+            answers,
+            reasons,
+            before,
+            is_kept: _,
+            failure,
+            wake_at,
+        } = turn;
         for holder in released {
             self.discovery.forget_holder(&holder);
         }
@@ -77,6 +93,7 @@ impl Driver {
         if let Some(faults) = faults {
             self.discovery.set_faults(faults.into_iter().map(faults::published).collect());
         }
+        self.discovery.faults_kept(&counted);
         for action in actions {
             self.act(action).await;
         }
@@ -91,7 +108,7 @@ impl Driver {
             }
         }
         if let Some(before) = before {
-            tale::tell(&before, self.core.state(), now, &self.journal);
+            tale::tell(&before, locked(&self.core).state(), now, &self.journal);
         }
         if let Some(failure) = failure {
             tracing::error!("{}", with_causes(&*failure));
@@ -109,6 +126,11 @@ impl Driver {
             _ => self.runtime.execute(action).await,
         }
     }
+}
+
+/// The core; one that panicked has ended the driver with it.
+pub fn locked(core: &Mutex<Core>) -> MutexGuard<'_, Core> {
+    core.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What has come, or nothing when it is time to look again.
@@ -150,7 +172,7 @@ mod tests {
         let runtime = ProcessRuntime::start(settings, observations.clone()).await.unwrap();
         let listener = UnixListener::bind(path("discovery.sock")).unwrap();
         let driver = Driver {
-            core: Core::open(Store::open(&path("state.redb")).unwrap()).unwrap(),
+            core: Arc::new(Mutex::new(Core::open(Store::open(&path("state.redb")).unwrap()).unwrap())),
             runtime,
             discovery: Arc::new(DiscoveryServer::start(listener, observations)),
             journal: Journal::default(),

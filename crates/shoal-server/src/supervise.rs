@@ -1,7 +1,7 @@
 //! The supervisor's life: takes the lock, finds what runs, assembles the parts, drives, and tidies up at the end.
 
 use crate::control::{self, ControlService};
-use crate::driver::{Driver, Event};
+use crate::driver::{self, Driver, Event};
 use crate::folders::{FolderError, Folders};
 use crate::journal::Journal;
 use crate::launch::READY;
@@ -17,7 +17,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
@@ -100,7 +100,7 @@ async fn run(words: &[OsString]) -> Result<(), SuperviseError> {
     tracing::info!(folder = %folders.application.display(), "supervising");
     let core = driver.run(driver_events).await;
     runtime.end_all().await?;
-    if let Err(error) = core.close() {
+    if let Err(error) = driver::locked(&core).close() {
         tracing::warn!("{}", with_causes(&error));
     }
     tracing::info!("everything is stopped");
@@ -142,7 +142,8 @@ async fn assemble(
     for reason in core.adopted(&found, now) {
         tracing::info!(?reason, "not found again");
     }
-    let settings = DiscoverySettings { holders_before: !found.is_empty(), ..DiscoverySettings::default() };
+    let settings =
+        DiscoverySettings { holders_before: !found.is_empty(), keeps_counts: true, ..DiscoverySettings::default() };
     let discovery = DiscoveryServer::start_with(settings, bind(&folders.discovery_socket())?, observations);
     let discovery = Arc::new(discovery);
     tokio::spawn(callers::tell(runtime.callers(), Arc::clone(&discovery)));
@@ -154,7 +155,7 @@ async fn assemble(
     if !found.is_empty() {
         journal.note(now, "adopted", format!("Found {} replicas that were left running", found.len()));
     }
-    Ok((Driver { core, runtime, discovery, journal }, shoal))
+    Ok((Driver { core: Arc::new(Mutex::new(core)), runtime, discovery, journal }, shoal))
 }
 
 async fn forward(mut observed: mpsc::Receiver<shoal_model::Observation>, events: mpsc::Sender<Event>) {

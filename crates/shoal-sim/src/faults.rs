@@ -18,6 +18,7 @@ enum Fault {
     SupervisorDies,
     SupervisorDiesActing,
     SupervisorDiesCommitting,
+    SupervisorStalls,
     DiskFull,
     Reboot,
     StateLost,
@@ -41,6 +42,9 @@ impl World {
         }
         if self.temper.kills {
             faults.extend([(3, Fault::SupervisorDies), (3, Fault::SupervisorDiesActing)]);
+        }
+        if self.temper.stalls {
+            faults.push((4, Fault::SupervisorStalls));
         }
         if self.temper.disk {
             faults.extend([(2, Fault::DiskFull), (2, Fault::SupervisorDiesCommitting)]);
@@ -77,6 +81,7 @@ impl World {
                 self.disk.kill_after(writes);
             }
             Fault::SupervisorDies | Fault::SupervisorDiesCommitting => {}
+            Fault::SupervisorStalls => self.stall(),
             Fault::DiskFull => {
                 self.tell(|| "the disk is full".to_owned());
                 self.disk.set_full(true);

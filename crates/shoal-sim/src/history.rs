@@ -74,6 +74,10 @@ fn calm(world: &mut World) -> Result<(), String> {
     world.disk.set_full(false);
     world.disk.spare();
     world.tell(|| "no more faults".to_owned());
+    // Whoever wishes something of a supervisor that is about to end, or to be killed, may have to wish it again.
+    while let Some(until) = world.supervisor.as_ref().map(|it| it.stands_until).filter(|until| *until > world.now) {
+        world.run_until(until);
+    }
     // The same again leaves those that hang for the probes to find; another would replace them anyway.
     let target = if world.random.chance(500) {
         application::prepared(world.wanted.clone())

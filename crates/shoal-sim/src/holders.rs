@@ -299,13 +299,21 @@ impl World {
     }
 
     /// A line reaches the publisher.
-    pub fn up(&mut self, name: &ReplicaName, connection: u64, line: &[u8]) {
+    pub fn up(&mut self, name: &ReplicaName, connection: u64, line: Vec<u8>) {
         let (at, now) = (self.now, self.time());
         let Some(held) = self.holders.get_mut(name) else { return };
         let Some(connected) = held.connection.filter(|it| it.number == connection) else { return };
         let Some(supervisor) = &mut self.supervisor else { return };
+        if supervisor.stands_until > at {
+            // Nobody reads it now. It has spoken all the same, unless it was silent for too long before.
+            if at < held.heard_at + LEASE {
+                held.hear(at);
+            }
+            let until = supervisor.stands_until;
+            return self.at(until, Event::Up { holder: name.clone(), connection, line });
+        }
         held.hear(at);
-        let line: FromHolder = match serde_json::from_slice(line) {
+        let line: FromHolder = match serde_json::from_slice(&line) {
             Ok(line) => line,
             Err(error) => return self.fail(format!("a line of {name} does not read back: {error}")),
         };
@@ -320,12 +328,11 @@ impl World {
     /// What the publisher has to report, and when it may have more.
     pub fn publisher_news(&mut self) {
         let (at, now) = (self.now, self.time());
-        let Some(supervisor) = &mut self.supervisor else { return };
+        let Some(supervisor) = self.supervisor.as_mut().filter(|it| it.stands_until <= at) else { return };
         let (life, publisher) = (supervisor.life, &mut supervisor.publisher);
         let (risen, leaving) = (publisher.newly_acknowledged(now), publisher.newly_leaving());
-        let wake_at = publisher.wake_at(now).map(|wake_at| at + millis(wake_at.since(now)) + 1);
-        if let Some(wake_at) = wake_at.filter(|wake_at| supervisor.leases_at.is_none_or(|it| *wake_at < it || it <= at))
-        {
+        let wake_at = at + millis(publisher.wake_at(now).since(now)) + 1;
+        if supervisor.leases_at.is_none_or(|it| wake_at < it || it <= at) {
             supervisor.leases_at = Some(wake_at);
             self.at(wake_at, Event::Leases { life });
         }

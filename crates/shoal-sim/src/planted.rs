@@ -18,11 +18,13 @@ pub enum Planted {
     HidesExits,
     /// Holders acknowledge a change before requests at who left are answered.
     ForgetsRequests,
+    /// A supervisor that stood still takes that for the silence of those whom it could not hear.
+    TakesItselfForOthers,
 }
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::LyingDisk,
         Self::SignalsByPid,
         Self::AdoptsNothing,
@@ -30,5 +32,6 @@ impl Planted {
         Self::PassesTooSoon,
         Self::HidesExits,
         Self::ForgetsRequests,
+        Self::TakesItselfForOthers,
     ];
 }

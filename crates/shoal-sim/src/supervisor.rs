@@ -8,10 +8,16 @@ use crate::world::{CLOCK_MOST, Event, World};
 use shoal_discovery::DiscoverySettings;
 use shoal_discovery::publisher::Publisher;
 use shoal_driver::{Core, Turn, Wish, WishError};
-use shoal_model::{ActionKind, Observation, ReplicaName};
+use shoal_model::{ActionKind, Millis, Observation, ReplicaName};
 
 /// From one turn to the next where thousands of replicas are seen, in virtual milliseconds.
 const BUSY: u64 = 20;
+
+/// How long a commit takes on a disk that is slow, and on one that is busy with something else, in virtual milliseconds.
+const SLOW: u64 = 40;
+const BUSY_DISK: (u64, u64) = (1_000, 12_000);
+/// How often a planted fault looks at a publisher that hears nobody.
+const LOOK_EVERY: u64 = 500;
 
 /// One supervisor's life.
 pub struct Supervisor {
@@ -30,6 +36,10 @@ pub struct Supervisor {
     turn_at: Option<u64>,
     /// After how many actions of a turn it will be killed.
     doomed: Option<usize>,
+    /// Its disk will take long over the next commit.
+    stalls: bool,
+    /// Its one thread waits for the disk until then: it does, hears and says nothing.
+    pub stands_until: u64,
 }
 
 impl World {
@@ -61,6 +71,8 @@ impl World {
             wishes: Vec::new(),
             turn_at: None,
             doomed: None,
+            stalls: false,
+            stands_until: 0,
         });
         self.take_over();
         self.tell(|| format!("supervisor {life} begins"));
@@ -109,6 +121,7 @@ impl World {
     fn turn_within(&mut self, delay: u64) {
         let at = self.now + delay;
         let Some(supervisor) = &mut self.supervisor else { return };
+        let at = at.max(supervisor.stands_until);
         if supervisor.turn_at.is_none_or(|known| at < known) {
             supervisor.turn_at = Some(at);
             let life = supervisor.life;
@@ -137,9 +150,70 @@ impl World {
             self.check_answers(&turn);
             self.check_turn(&turn);
         }
+        let takes = self.commit_takes(&turn);
+        let Some(supervisor) = self.supervisor.as_mut().filter(|_| takes > 0) else { return self.committed(turn) };
+        supervisor.stands_until = at + takes;
+        let life = supervisor.life;
+        // Placed before all that will be put off.
+        self.at(at + takes, Event::Committed { life, turn: Box::new(turn) });
+    }
+
+    fn commit_takes(&mut self, turn: &Turn) -> u64 {
+        let Some(supervisor) = self.supervisor.as_mut().filter(|_| turn.is_kept) else { return 0 };
+        if std::mem::take(&mut supervisor.stalls) && self.faults {
+            self.count("stalls");
+            let takes = self.random.between(BUSY_DISK.0, BUSY_DISK.1);
+            self.tell(|| format!("the disk is busy for {takes} ms"));
+            return takes;
+        }
+        if self.temper.stalls { self.random.below(SLOW) } else { 0 }
+    }
+
+    /// A commit is done.
+    pub fn committed(&mut self, turn: Turn) {
+        if self.is_planted(Planted::TakesItselfForOthers) {
+            self.look_without_hearing();
+        }
+        let now = self.time();
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.core.begin_acting(now);
+        }
         self.carry_out(turn);
         if self.is_watched {
             self.check_floors();
+        }
+    }
+
+    /// As if somebody had looked at the publisher all the while that it could hear nobody.
+    fn look_without_hearing(&mut self) {
+        let (now, ahead) = (self.now, self.ahead);
+        let Some(supervisor) = &mut self.supervisor else { return };
+        let began = now.saturating_sub(BUSY_DISK.1);
+        (began..=now).step_by(usize::try_from(LOOK_EVERY).unwrap_or(1)).for_each(|at| {
+            supervisor.publisher.attend(Millis(at + ahead));
+        });
+    }
+
+    /// Until when an event has to wait, because it needs a supervisor that stands still.
+    pub fn stands_still_until(&self, event: &Event) -> Option<u64> {
+        let until = self.supervisor.as_ref()?.stands_until;
+        let needs_it = matches!(
+            event,
+            Event::Observe { .. }
+                | Event::Launch { .. }
+                | Event::LookAfter { .. }
+                | Event::Probe { .. }
+                | Event::Repeat { .. }
+                | Event::Connect { .. }
+                | Event::Leases { .. }
+        );
+        (needs_it && until > self.now).then_some(until)
+    }
+
+    /// The disk takes long over the next commit.
+    pub fn stall(&mut self) {
+        if let Some(supervisor) = &mut self.supervisor {
+            supervisor.stalls = true;
         }
     }
 

@@ -14,7 +14,7 @@ const PATIENCE: u64 = 15_000;
 const PATIENCE_UNRESPONSIVE: u64 = 1_000;
 /// How long one that does not answer gets to finish.
 const GRACE_UNRESPONSIVE: u64 = 5_000;
-/// How much later than another an action may reach its replica.
+/// How much later than another an action may be carried out, or reach its replica.
 const LATENCY: u64 = 150;
 
 /// What was noted so far.
@@ -116,7 +116,6 @@ impl World {
 
     /// The brain's own invariants, over every turn that was committed.
     pub fn check_turn(&mut self, turn: &Turn) {
-        let now = self.time();
         let Some(before) = &turn.before else {
             if !turn.actions.is_empty() {
                 self.fail("actions came of a turn that changed nothing".to_owned());
@@ -138,7 +137,7 @@ impl World {
         // By a clock that nobody sets.
         let violations = self.watch.invariants.check(before, &seen, &step, Millis(self.now));
         self.watch.note_wanted(&step.state);
-        let nibble = shoal_reconcile::step(step.state.clone(), &[], now);
+        let nibble = shoal_reconcile::step(step.state.clone(), &[], supervisor.core.own_time(self.time()));
         if turn.is_kept {
             self.watch.kept = Some(step.state);
         }
@@ -162,7 +161,7 @@ impl World {
         };
         let is_told =
             self.machine.running(replica).is_none_or(|process| process.told_at.is_some() || !process.answers(now));
-        let overdue = self.watch.left.get(replica).is_some_and(|at| now >= at + patience);
+        let overdue = self.watch.left.get(replica).is_some_and(|at| now + LATENCY >= at + patience);
         if is_told || overdue {
             return;
         }

@@ -9,6 +9,7 @@ use crate::random::Random;
 use crate::supervisor::Supervisor;
 use crate::watch::Watch;
 use shoal_discovery::View;
+use shoal_driver::Turn;
 use shoal_model::{Exit, Millis, Observation, ProbeKind, ReplicaName, Revision, ServiceName};
 use shoal_reconcile::ServiceTarget;
 use std::collections::{BTreeMap, VecDeque};
@@ -38,6 +39,8 @@ pub struct Temper {
     pub holders: bool,
     /// The machine's clock is set between one supervisor and the next.
     pub clock: bool,
+    /// Commits take their time, at times so long that the whole supervisor stands still.
+    pub stalls: bool,
 }
 
 impl Temper {
@@ -47,7 +50,10 @@ impl Temper {
         let [replicas, lossy, disk, reboots] = [half(), half(), half(), half()];
         let [losses, holders, clock] = [half(), half(), half()];
         let (lossy, losses) = (lossy && replicas, losses && reboots);
-        Self { replicas, lossy, disk, reboots, losses, kills: random.chance(800), holders, clock }
+        let kills = random.chance(800);
+        // Drawn aside, and so that the seeds that tests name have none: their histories are what they were named for.
+        let stalls = Random::new(random.clone().bits() ^ 16).chance(400);
+        Self { replicas, lossy, disk, reboots, losses, kills, holders, clock, stalls }
     }
 }
 
@@ -58,6 +64,8 @@ pub enum Event {
     Begin,
     /// The supervisor takes a turn.
     Turn { life: u64 },
+    /// A commit is done, and what was decided is carried out.
+    Committed { life: u64, turn: Box<Turn> },
     /// An observation arrives at the supervisor.
     Observe { life: u64, observation: Observation },
     /// The supervisor's runtime starts a keeper.
@@ -257,9 +265,14 @@ impl World {
     }
 
     fn happen(&mut self, event: Event) {
+        if let Some(until) = self.stands_still_until(&event) {
+            // What comes meanwhile keeps its order, as everything is put off to the same time.
+            return self.at(until, event);
+        }
         match event {
             Event::Begin => self.begin(),
             Event::Turn { life } => self.if_alive(life, |world| world.turn()),
+            Event::Committed { life, turn } => self.if_alive(life, |world| world.committed(*turn)),
             Event::Observe { life, observation } => self.if_alive(life, |world| world.observe(observation)),
             Event::Launch { life, replica, revision } => {
                 self.if_alive(life, |world| world.launch(&replica, &revision));
@@ -274,7 +287,7 @@ impl World {
             Event::Crash { mark } => self.crash(mark),
             Event::Connect { holder, mark } => self.connect(&holder, mark),
             Event::Down { holder, mark, connection, line } => self.down(&holder, mark, connection, line),
-            Event::Up { holder, connection, line } => self.up(&holder, connection, &line),
+            Event::Up { holder, connection, line } => self.up(&holder, connection, line),
             Event::Applied { holder, mark, service, view } => self.applied(&holder, mark, &service, &view),
             Event::Alive { holder, connection } => self.alive(&holder, connection),
             Event::Leases { life } => self.if_alive(life, Self::publisher_news),

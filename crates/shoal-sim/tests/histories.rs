@@ -86,3 +86,8 @@ fn an_end_that_is_not_reported_is_noticed() {
 fn a_holder_that_forgets_its_requests_is_noticed() {
     noticed(Planted::ForgetsRequests);
 }
+
+#[test]
+fn a_supervisor_that_takes_its_own_silence_for_that_of_others_is_noticed() {
+    noticed(Planted::TakesItselfForOthers);
+}

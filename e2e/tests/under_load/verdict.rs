@@ -20,6 +20,13 @@ const SOLD_OUT: &str = "cannot be ordered as it is";
 /// How the gateway says that a request was sent to nobody.
 const NOT_SENT: [&str; 2] = ["has no replica ready", "could not be reached"];
 
+/// The services that work on an order while its buyer waits. Guests buy here, so the customers' is not one of them.
+const ORDER_WAY: [&str; 9] =
+    ["gateway", "storefront", "checkout", "basket", "catalogue", "inventory", "payment", "orders", "shipping"];
+
+/// The services that work on a change of a basket.
+const BASKET_WAY: [&str; 3] = ["gateway", "storefront", "basket"];
+
 /// How the unmodified program says that its own call, which goes through the gateway, broke off.
 const CALL_BROKE: &str = "no stock";
 
@@ -46,7 +53,8 @@ pub fn of(visits: &[Visit], phases: &[Phase]) -> Vec<(Verdict, Instant)> {
     for visit in visits {
         verdicts.extend(visit.steps.iter().map(|step| (of_step(step, &kills), step.ended)));
         if let (Some(Err(why)), Some(first), Some(last)) = (&visit.order, visit.steps.first(), visit.steps.last()) {
-            let is_killed = !killed_between(&kills, first.started, last.ended).is_empty();
+            let killed = killed_between(&kills, first.started, last.ended);
+            let is_killed = killed.iter().any(|what| ORDER_WAY.contains(what));
             let verdict = match format!("no order: {why}") {
                 why if why.contains(SOLD_OUT) => continue,
                 why if is_killed => Verdict::Apart(why),
@@ -81,7 +89,7 @@ fn of_step(step: &Step, kills: &[&Kill]) -> Verdict {
         })
     } else {
         let is_unsent = stage == Some(Stage::Unsent) || NOT_SENT.iter().any(|sign| why.contains(sign));
-        killed.iter().any(|what| *what != "supervisor") && !is_unsent
+        killed.iter().any(|what| is_on_the_way(&step.name, what)) && !is_unsent
     };
     let took = step.ended - step.started;
     let is_late = took >= PAGE_LIMIT && step.notice.is_some() && step.succeeded();
@@ -89,6 +97,15 @@ fn of_step(step: &Step, kills: &[&Kill]) -> Verdict {
         why if is_apart => Verdict::Apart(why),
         why if is_late => Verdict::Late(why),
         why => Verdict::Failed(why),
+    }
+}
+
+/// Whether a service works on what is asked for, of what must not be asked twice.
+fn is_on_the_way(name: &str, service: &str) -> bool {
+    match name {
+        "POST /basket/add" => BASKET_WAY.contains(&service),
+        "POST /checkout" | "POST /checkout/pay" => ORDER_WAY.contains(&service),
+        _ => false,
     }
 }
 
@@ -110,7 +127,7 @@ mod tests {
         let at = |milliseconds| start + Duration::from_millis(milliseconds);
         let outcome = outcome.map(|(status, said)| (status, said.to_owned()));
         Step {
-            name: "GET /".to_owned(),
+            name: if idempotent { "GET /" } else { "POST /basket/add" }.to_owned(),
             idempotent,
             started: at(milliseconds[0]),
             ended: at(milliseconds[1]),
@@ -128,6 +145,37 @@ mod tests {
             let step = Step { notice: Some(notice.to_owned()), ..step(start, [0, took], true, Ok((200, ""))) };
             let verdict = format!("{:?}", of_step(&step, &[]));
             assert!(verdict.starts_with(expected), "{notice} after {took} ms: {verdict}");
+        }
+    }
+
+    #[test]
+    fn a_killed_process_excuses_only_what_it_works_on() {
+        let start = Instant::now();
+        for (what, name, is_apart) in [
+            ("basket", "POST /basket/add", true),
+            ("notify", "POST /basket/add", false),
+            ("orders", "POST /basket/add", false),
+            ("orders", "POST /checkout/pay", true),
+            ("notify", "POST /checkout/pay", false),
+            ("basket", "POST /what-is-new", false),
+        ] {
+            let kill = Kill { what, from: start, to: start + Duration::from_millis(1) };
+            let step = Step { name: name.to_owned(), ..step(start, [0, 20], false, Ok((503, ""))) };
+            let verdict = of_step(&step, &[&kill]);
+            assert_eq!(matches!(verdict, Verdict::Apart(_)), is_apart, "{what} killed, {name}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn an_order_is_excused_by_what_works_on_orders() {
+        let start = Instant::now();
+        for (what, is_apart) in [("payment", true), ("notify", false), ("customer", false)] {
+            let kills = vec![Kill { what, from: start, to: start + Duration::from_millis(1) }];
+            let phases = [Phase { name: "", began: start, ended: start, kills }];
+            let steps = vec![step(start, [0, 20], true, Ok((200, "")))];
+            let visit = Visit { steps, order: Some(Err("it is gone".to_owned())) };
+            let verdicts = of(&[visit], &phases);
+            assert_eq!(matches!(verdicts[1].0, Verdict::Apart(_)), is_apart, "{what}: {verdicts:?}");
         }
     }
 

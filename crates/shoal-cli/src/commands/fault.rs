@@ -8,6 +8,9 @@ use shoal_sdk::Call;
 use shoal_server::api::{AddFaultRequest, Fault, ListFaultsRequest, RemoveFaultRequest};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+/// How many of those who have not heard of a change are named.
+const UNHEARD_SHOWN: usize = 10;
+
 /// Lists the faults, or changes them.
 pub async fn run(arguments: Arguments) -> Result<(), Failure> {
     let Arguments { at, json, change } = arguments;
@@ -45,6 +48,7 @@ async fn add(at: &Where, request: AddFaultRequest, json: bool) -> Result<(), Fai
     let control = Application::at(at)?.control().await?;
     let target = request.target.clone();
     let added = control.add_fault(&Call::new(), request).await?;
+    warn_of(&added.unheard);
     if json {
         return screen::json(&added);
     }
@@ -60,6 +64,7 @@ async fn add(at: &Where, request: AddFaultRequest, json: bool) -> Result<(), Fai
 async fn remove(at: &Where, id: u64, json: bool) -> Result<(), Failure> {
     let control = Application::at(at)?.control().await?;
     let removed = control.remove_fault(&Call::new(), RemoveFaultRequest { id, ..Default::default() }).await?;
+    warn_of(&removed.unheard);
     if json {
         return screen::json(&removed.faults);
     }
@@ -70,6 +75,26 @@ async fn remove(at: &Where, id: u64, json: bool) -> Result<(), Failure> {
         crate::say!("Removed {}", sentence(fault));
     }
     Ok(())
+}
+
+/// Says on standard error who goes on as before; in JSON, too, what was changed is all that is printed.
+fn warn_of(unheard: &[String]) {
+    if let Some(sentence) = unheard_sentence(unheard) {
+        anstream::eprintln!("{sentence}");
+    }
+}
+
+fn unheard_sentence(unheard: &[String]) -> Option<String> {
+    let (named, more) = unheard.split_at(unheard.len().min(UNHEARD_SHOWN));
+    let names = named.join(", ");
+    match (unheard.len(), more.len()) {
+        (0, _) => None,
+        (1, _) => Some(format!("note: {names} has not heard of this yet, and goes on as before until it does")),
+        (_, 0) => Some(format!("note: {names} have not heard of this yet, and go on as before until they do")),
+        (_, more) => {
+            Some(format!("note: {names} and {more} more have not heard of this yet, and go on as before until they do"))
+        }
+    }
 }
 
 fn request(add: &AddFault) -> Result<AddFaultRequest, Failure> {
@@ -165,6 +190,16 @@ mod tests {
         for bad in ["", "s", "5", "5 s", "-5s", "1.5s", "5d", "99999999999999999h", "5é"] {
             assert!(span(bad).unwrap_err().contains("200ms, 30s, 5m or 1h"), "{bad}");
         }
+    }
+
+    #[test]
+    fn who_goes_on_as_before_is_named() {
+        let names = |count: usize| (1..=count).map(|serial| format!("web-{serial}")).collect::<Vec<_>>();
+        let said = |count| unheard_sentence(&names(count));
+        assert_eq!(said(0), None);
+        assert!(said(1).unwrap().starts_with("note: web-1 has not heard of this yet"));
+        assert!(said(2).unwrap().starts_with("note: web-1, web-2 have not heard"));
+        assert!(said(13).unwrap().contains("web-10 and 3 more have not heard"));
     }
 
     #[test]

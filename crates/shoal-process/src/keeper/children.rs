@@ -3,10 +3,11 @@
 //! Never: signals anyone but its own children. A child keeps its pid until the keeper has waited for it, so that the pid
 //! cannot be a stranger's; grandchildren become children when their parents are killed.
 
-use crate::identity::{self, Stat};
+use crate::identity::{self, ProcessMark, Stat};
 use rustix::io::Errno;
 use rustix::process::{self, Pid, Signal, WaitOptions};
 use shoal_model::Exit;
+use std::collections::BTreeSet;
 use std::io;
 
 /// The program and what it started.
@@ -58,15 +59,20 @@ impl Children {
         Ok(())
     }
 
-    /// The processes of the program's group, itself included; none once it has ended.
-    pub(crate) fn group(&self) -> io::Result<Vec<Pid>> {
-        if self.exit.is_some() {
-            return Ok(Vec::new());
+    /// Every process below the keeper that runs: the program, and all that came of it, wherever it went.
+    pub(crate) fn all() -> io::Result<Vec<ProcessMark>> {
+        let (every, mut below) = (identity::processes()?, BTreeSet::from([std::process::id()]));
+        loop {
+            let found = every.iter().filter(|process| below.contains(&process.parent)).map(|process| process.pid);
+            let before = below.len();
+            below.extend(found.collect::<Vec<_>>());
+            if below.len() == before {
+                break;
+            }
         }
-        let group = u32::try_from(self.program.as_raw_nonzero().get()).unwrap_or(0);
-        let members = identity::processes()?.into_iter().filter(|process| process.group == group);
-        let alive = members.filter(|member| !member.has_exited());
-        Ok(alive.filter_map(|member| Pid::from_raw(i32::try_from(member.pid).ok()?)).collect())
+        below.remove(&std::process::id());
+        let running = every.iter().filter(|process| below.contains(&process.pid) && !process.has_exited());
+        Ok(running.map(Stat::mark).collect())
     }
 
     /// Kills every child there is now.

@@ -129,7 +129,7 @@ pub(crate) struct Launch {
 
 /// Whether a line of this version is understood.
 pub(crate) fn understands(version: u32) -> bool {
-    version == VERSION || version + 1 == VERSION
+    shoal_discovery::understands(VERSION, version)
 }
 
 /// One line, with its end.
@@ -171,5 +171,16 @@ pub(crate) fn receive_launch(socket: &impl AsFd) -> io::Result<FirstLine> {
     match request.ask {
         Ask::Launch(launch) if understands(request.version) => Ok(FirstLine { launch: *launch, descriptors, rest }),
         _ => Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is not a launch of a known version")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_version_makes_a_keeper_panic_and_there_never_was_a_version_0() {
+        assert!(understands(VERSION));
+        assert!(!understands(u32::MAX) && !understands(VERSION + 1) && !understands(0));
     }
 }

@@ -133,6 +133,7 @@ impl Watch {
             self.read_pipes();
             self.hear_signals();
             self.serve();
+            self.disturbed.retry(&self.children);
             self.advance();
         }
         let until = Instant::now() + FAREWELL;
@@ -168,7 +169,8 @@ impl Watch {
 
     fn patience(&self) -> Option<Duration> {
         let until = match &self.phase {
-            Phase::Running | Phase::Keeping => return None,
+            Phase::Running => self.disturbed.retry_at()?,
+            Phase::Keeping => return None,
             Phase::Finishing { until } | Phase::Draining { until } => *until,
             Phase::Killing { until } => (*until).min(Instant::now() + KILL_PERIOD),
             Phase::Recording { next, .. } => *next,

@@ -16,14 +16,31 @@ while True:
     time.sleep(0.02)
 "#;
 
+/// As [`WRITER`], in a process that leaves the program's group as soon as it cannot write.
+const LEAVER: &str = r#"
+import os, time
+if os.fork():
+    while True: time.sleep(60)
+has_left = False
+while True:
+    try:
+        with open(os.environ["WRITTEN"], "w") as file: file.write("x")
+        print("wrote", flush=True)
+    except OSError:
+        if not has_left: os.setsid()
+        has_left = True
+        print("full", flush=True)
+    time.sleep(0.02)
+"#;
+
 impl Stage {
     async fn disturb(&mut self, replica: &str, is_paused: bool, is_disk_full: bool) {
         let disturbance = Disturbance { is_paused, is_disk_full };
         self.act(ActionKind::Disturb { replica: name(replica), disturbance }).await;
     }
 
-    async fn start_writer(&mut self, replica: &str) -> u32 {
-        let mut revision = revision(&["python3", "-c", WRITER]);
+    async fn start_writer(&mut self, replica: &str, program: &str) -> u32 {
+        let mut revision = revision(&["python3", "-c", program]);
         let file = self.folder.path().join("written").display().to_string();
         revision.launch.env.insert("WRITTEN".to_owned(), file);
         self.start(replica, revision).await;
@@ -59,7 +76,7 @@ fn file_size(pid: u32) -> String {
 #[tokio::test]
 async fn a_paused_program_stands_still_and_goes_on() {
     let mut stage = Stage::new().await;
-    let pid = stage.start_writer("web-1").await;
+    let pid = stage.start_writer("web-1", WRITER).await;
     stage.disturb("web-1", true, false).await;
     until("it stands still", || is_paused(pid)).await;
     // Another supervisor finds it so, and may let it go on.
@@ -77,7 +94,7 @@ async fn a_paused_program_stands_still_and_goes_on() {
 #[tokio::test]
 async fn a_full_disk_refuses_and_does_not_kill() {
     let mut stage = Stage::new().await;
-    let pid = stage.start_writer("web-1").await;
+    let pid = stage.start_writer("web-1", WRITER).await;
     let usual = file_size(pid);
     stage.disturb("web-1", false, true).await;
     stage.says("web-1", "full").await;
@@ -92,9 +109,21 @@ async fn a_full_disk_refuses_and_does_not_kill() {
 }
 
 #[tokio::test]
+async fn a_disk_has_room_again_also_for_who_left_the_group_meanwhile() {
+    let mut stage = Stage::new().await;
+    stage.start_writer("web-1", LEAVER).await;
+    stage.disturb("web-1", false, true).await;
+    stage.says("web-1", "full").await;
+    stage.disturb("web-1", false, false).await;
+    stage.says("web-1", "wrote").await;
+    stage.disturb("web-1", false, true).await;
+    stage.says("web-1", "full").await;
+}
+
+#[tokio::test]
 async fn a_kill_is_a_crash_like_any_other() {
     let mut stage = Stage::new().await;
-    let pid = stage.start_writer("web-1").await;
+    let pid = stage.start_writer("web-1", WRITER).await;
     stage.act(ActionKind::Signal { replica: name("web-1"), signal: Signal::Kill }).await;
     assert_eq!(stage.ended("web-1").await.0, Exit::Signal { signal: 9 });
     assert!(!is_alive(pid));
