@@ -21,8 +21,8 @@ use tokio::sync::watch;
 /// The first pause while there are endpoints, but none that took the request; each further one is twice as long.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 const PAUSE_MAX: Duration = Duration::from_millis(250);
-/// How often a request is sent at most, counting only times when it may have been served. Two replicas may die at once, and
-/// take it along one after the other; a third time is likelier the request's doing than the replicas'.
+/// How often a request is sent on new connections at most, counting only times when it may have been served. Two replicas may
+/// die at once, and take it along one after the other; a third time is likelier the request's doing than the replicas'.
 const SENT_MAX: u32 = 3;
 /// A try that was broken off only after this counts for two: what hangs its replica until that is ended must not do so to
 /// one after the other.
@@ -47,6 +47,8 @@ pub(crate) struct Tries<'a> {
     bytes: u64,
     avoided: Vec<ReplicaName>,
     sent: u32,
+    /// Whether connections that were idle may be used: not once one of them broke, when the others are likely to.
+    uses_idle: bool,
     /// When the present try began.
     picked: Instant,
     /// How long to wait before the same replicas are tried again.
@@ -83,6 +85,7 @@ impl<'a> Tries<'a> {
             bytes,
             avoided: Vec::new(),
             sent: 0,
+            uses_idle: true,
             picked,
             pause: PAUSE_MIN,
             failure: None,
@@ -162,13 +165,16 @@ impl<'a> Tries<'a> {
         Ok(())
     }
 
-    /// Whether one that broke off on a connection that had been idle may be sent once more, to the same replica on a new one:
-    /// as likely as not, the replica closed the old one just then. It counts, and costs, as much as any other.
+    /// Whether a connection that had been idle may be used.
+    pub(crate) fn uses_idle(&self) -> bool {
+        self.uses_idle
+    }
+
+    /// Notes that one that had been idle broke off, and says whether the request may be sent once more, to the same replica: as
+    /// likely as not, the replica closed that connection just then. It costs as much as any other, and happens once.
     pub(crate) fn repeats(&mut self) -> bool {
-        let is_one = self.sent + 1 < SENT_MAX && self.picked.elapsed() < LONG;
-        let may = is_one && self.destination.target.budget.withdraw(clock::now());
-        self.sent += u32::from(may);
-        may
+        self.uses_idle = false;
+        self.picked.elapsed() < LONG && self.destination.target.budget.withdraw(clock::now())
     }
 
     /// Whether another replica could take what this one answered with 502, 503 or 504, and how: its pick.

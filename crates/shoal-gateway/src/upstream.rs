@@ -94,7 +94,8 @@ async fn send_to(tries: &mut Tries<'_>, pick: &Pick, outgoing: &mut Outgoing) ->
 async fn send_http1(tries: &mut Tries<'_>, address: &Address, outgoing: &mut Outgoing) -> Result<Answer, Failure> {
     let core = tries.core;
     let idle_max = if outgoing.is_repeatable() { IDLE_MAX } else { IDLE_MAX_ONCE };
-    if let Some(sender) = core.pool.take(address, idle_max) {
+    let idle = if tries.uses_idle() { core.pool.take(address, idle_max) } else { None };
+    if let Some(sender) = idle {
         match try_http1(sender, outgoing).await {
             Err(Failure::Replica(Reached::Nobody, _)) if outgoing.is_whole() => {}
             Err(Failure::Replica(Reached::Replica, _)) if outgoing.is_repeatable() && tries.repeats() => {}

@@ -362,7 +362,7 @@ async fn answers_once() -> (std::net::SocketAddr, Arc<AtomicUsize>) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_that_is_repeated_on_a_new_connection_counts_as_sent_twice() {
+async fn a_connection_that_was_idle_is_trusted_once() {
     for version in ["HTTP/1.1", "HTTP/2"] {
         let mut stage = Stage::with(limited("storefront", patient()), None, |settings| settings.cores = 1).await;
         let (address, broken) = answers_once().await;
@@ -381,8 +381,8 @@ async fn one_that_is_repeated_on_a_new_connection_counts_as_sent_twice() {
         };
         assert_eq!((first.body.as_str(), second.status), ("ok", StatusCode::BAD_GATEWAY), "{version}");
         let broken = broken.load(Ordering::SeqCst);
-        // Two, where a machine is so slow that one of them took a second.
-        assert!((2..=3).contains(&broken), "{version}: sent {broken} times");
+        // On the idle one and three new ones; two in all where a machine is so slow that one of them took a second.
+        assert!((2..=4).contains(&broken), "{version}: sent {broken} times");
     }
 }
 

@@ -29,7 +29,9 @@ impl<S: AsyncRead + AsyncWrite + Abort + Unpin> Connection<'_, S> {
         let (core, destination, address) = (tries.core, tries.destination, &pick.endpoint().address);
         let repeatable = request.is_idempotent() && upload.is_whole();
         let idle_max = if repeatable { IDLE_MAX } else { IDLE_MAX_ONCE };
-        if let Some(replica) = core.pool.wires.take(address, idle_max, std::time::Instant::now()) {
+        let now = std::time::Instant::now();
+        let idle = if tries.uses_idle() { core.pool.wires.take(address, idle_max, now) } else { None };
+        if let Some(replica) = idle {
             match self.on(replica, request, destination, upload, deadline).await {
                 Err(Unanswered::Replica(reached, _))
                     if upload.is_whole()
