@@ -14,15 +14,20 @@ struct Bug {
 }
 
 const CALM: &[&str] = &["--faults", "none", "--seconds", "7"];
+/// Each turn of a probe shows it.
+const SHORT: &[&str] = &["--faults", "none", "--seconds", "3"];
+/// An order is taken over at the end.
+const TAKEN_OVER: &[&str] = &["--faults", "kill-at", "--seconds", "2"];
 const LOST: &[&str] = &["--faults", "lost-answer,duplicate", "--seconds", "10"];
 const KILLS: &[&str] = &["--faults", "kill", "--services", "shipping,notify", "--seconds", "14"];
 
-const BUGS: [Bug; 12] = [
+const BUGS: [Bug; 13] = [
     Bug { services: &["payment"], name: "charge-without-key", violated: &["3-charge", "4-money"], arguments: LOST },
     Bug { services: &["payment"], name: "refund-skipped", violated: &["4-money"], arguments: CALM },
-    Bug { services: &["payment"], name: "no-fence", violated: &["5-fence"], arguments: CALM },
-    Bug { services: &["inventory"], name: "no-fence", violated: &["5-fence"], arguments: CALM },
-    Bug { services: &["orders"], name: "no-fence", violated: &["5-fence"], arguments: CALM },
+    Bug { services: &["payment"], name: "no-fence", violated: &["5-fence"], arguments: SHORT },
+    Bug { services: &["inventory"], name: "no-fence", violated: &["5-fence"], arguments: SHORT },
+    Bug { services: &["orders"], name: "no-fence", violated: &["5-fence"], arguments: SHORT },
+    Bug { services: &["checkout"], name: "no-fence", violated: &["5-fence"], arguments: TAKEN_OVER },
     Bug { services: &["inventory"], name: "check-then-insert", violated: &["1-stock"], arguments: CALM },
     Bug { services: &["inventory"], name: "freed-early", violated: &["8-reservation"], arguments: CALM },
     Bug { services: &["basket"], name: "clear-any-version", violated: &["7-basket"], arguments: CALM },
@@ -45,7 +50,8 @@ fn check(sound: &Programs, broken: &Programs, bug: &Bug, seed: &str) -> Output {
     for service in bug.services {
         programs.insert((*service).to_owned(), broken[*service].clone());
     }
-    let settings: Vec<(&str, &str)> = bug.services.iter().map(|service| (*service, planted.as_str())).collect();
+    let planted = bug.services.iter().map(|service| (*service, planted.as_str()));
+    let settings: Vec<(&str, &str)> = planted.chain([("checkout", "lease-ms = 3000")]).collect();
     let store = CheckedStore::start(&programs, None, &settings);
     store.check(&[bug.arguments, &["--seed", seed, "--buyers", "6", "--patience", "20"]].concat())
 }

@@ -5,7 +5,8 @@
 use crate::{install, metadata};
 use std::path::Path;
 
-/// Runs the store under faults. `arguments` are `--minutes N`, `--seed S`, `--database sqlite|postgres`, and whatever else `store-check` takes.
+/// Runs the store under faults. `arguments` are `--minutes N`, `--seed S`, `--database sqlite|postgres`, `--bank-delay-ms N`,
+/// `--bank-lost-answers SHARE`, and whatever else `store-check` takes.
 pub fn run(root: &Path, arguments: &[&str]) -> Result<(), String> {
     let (database, rest) = database(arguments)?;
     install::programs()?;

@@ -23,8 +23,9 @@ Usage: cargo xtask <command>
   sim [--seed N] [--histories M]
                    plays seeded histories of the supervisor, with faults; a seed alone is told from beginning to end
   sim scale        one change to all holders of 1,000 services of 10 replicas: how long, and how much memory
-  chaos --minutes N [--seed S] [--database sqlite|postgres]
-                   the store under seeded faults, judged from outside; the seed of a run replays its faults
+  chaos --minutes N [--seed S] [--database sqlite|postgres] [--bank-delay-ms N] [--bank-lost-answers SHARE] [ARGS]
+                   the store under seeded faults, judged from outside; the seed of a run replays its faults;
+                   ARGS go to store-check
   setup            installs what the tests need, and nothing else
   bench [ARGS]     measures what Shoal costs beside its peers; ARGS are figures, --rounds N, --seconds S, --list
   test [ARGS]      installs what the tests need, builds shoal, runs every test; ARGS go to `cargo test`

@@ -23,10 +23,10 @@ pub struct Arguments {
     /// The seed of the first run; each further run takes the next one
     #[arg(long, default_value_t = 1)]
     pub seed: u64,
-    /// How many runs
-    #[arg(long, default_value_t = 1)]
+    /// How many runs, one after another
+    #[arg(long, default_value_t = 1, conflicts_with = "minutes")]
     pub rounds: u64,
-    /// Or: runs are begun for so many minutes
+    /// Instead of so many runs: as many as are begun within so many minutes; the last one goes on to its end
     #[arg(long)]
     pub minutes: Option<u64>,
     /// For how many seconds of each run faults are made

@@ -31,11 +31,14 @@ const CARDS: [(&str, u64); 8] = [
     ("4000 0000 0000 0119", 10),
     ("4000 0000 0000 0127", 8),
     ("4000 0000 0000 0259", 7),
-    ("4000 0000 0000 0077", 4),
+    (SLOW_CARD, 4),
     ("4000 0000 0000 0341", 9),
     ("4000 0000 0000 0002", 4),
     ("4000 0000 0000 9995", 3),
 ];
+
+/// The card over which the bank takes seconds.
+const SLOW_CARD: &str = "4000 0000 0000 0077";
 
 /// The card that pays.
 pub const GOOD_CARD: &str = "4242 4242 4242 4242";
@@ -89,16 +92,10 @@ impl<'a> Buyer<'a> {
         let mut trip = Trip::new(self.world, &self.who, basket);
         let mut all_certain = true;
         for product in self.choose(3) {
-            let pieces = i64::try_from(self.random.between(1, 2)).unwrap_or(1);
-            all_certain &= trip.add(&product, pieces);
+            all_certain &= self.add(&mut trip, &product);
         }
-        if self.random.chance(45) {
-            // What comes along at a sign-in must be known for certain, or nobody could say what the customer's basket should hold.
-            let lines = trip.read_basket().filter(|_| all_certain);
-            match lines {
-                Some(lines) if !self.sign_in(&mut trip, &lines) => return,
-                _ => {}
-            }
+        if !self.become_customer(&mut trip, all_certain) {
+            return;
         }
         if self.random.chance(25) {
             self.edit(&mut trip);
@@ -125,6 +122,61 @@ impl<'a> Buyer<'a> {
         self.left.push(Left { trip, orders });
     }
 
+    /// Puts one or two pieces into the basket; now and then by two tabs at once, both of which must count.
+    fn add(&mut self, trip: &mut Trip<'_>, product: &str) -> bool {
+        let pieces = i64::try_from(self.random.between(1, 2)).unwrap_or(1);
+        // Two tabs are of one visitor only once that has been given its cookie.
+        if !self.random.chance(30) || trip.read_basket().is_none() {
+            return trip.add(product, pieces);
+        }
+        let mut other = trip.clone();
+        std::thread::scope(|scope| {
+            let second = scope.spawn(move || other.add(product, 1));
+            let first = trip.add(product, pieces);
+            second.join().unwrap_or(false) && first
+        })
+    }
+
+    /// Signs in, or does not, before anything is ordered or while it is. False when nobody can tell whether it worked: the trip ends there.
+    fn become_customer(&mut self, trip: &mut Trip<'_>, all_certain: bool) -> bool {
+        let draw = self.random.between(0, 99);
+        // What comes along at a sign-in must be known for certain, or nobody could say what the customer's basket should hold.
+        if draw >= 60 || !all_certain {
+            return true;
+        }
+        match trip.read_basket() {
+            Some(lines) if draw < 40 => self.sign_in(trip, &lines, None),
+            Some(_) => self.sign_in_while_ordering(trip),
+            None => true,
+        }
+    }
+
+    /// Presses the button as a guest, and signs in before it is known what became of that: what came along is ordered already, and must not be
+    /// ordered again by whoever goes on to buy.
+    fn sign_in_while_ordering(&mut self, trip: &mut Trip<'_>) -> bool {
+        if !trip.deliver(&self.email) {
+            return true;
+        }
+        let PayPage::Form(form) = trip.pay_page() else { return true };
+        let card = if self.random.chance(60) { SLOW_CARD } else { self.card() };
+        let moment = self.random.between(0, 500);
+        let mut guest = trip.clone();
+        std::thread::scope(|scope| {
+            let form = &form;
+            scope.spawn(move || guest.press(form, card));
+            self.world.pause(moment);
+            let signed_in = self.sign_in(trip, &form.shown.lines, Some(&form.key));
+            // Before the guest's order is decided, where the bank takes its time.
+            if signed_in && trip.deliver(&self.email) {
+                if let PayPage::Form(form) = trip.pay_page() {
+                    trip.press(&form, GOOD_CARD);
+                }
+                trip.read_basket();
+            }
+            signed_in
+        })
+    }
+
     /// Different products, now and then one that everybody wants.
     fn choose(&mut self, most: u64) -> BTreeSet<String> {
         let count = self.random.between(1, most);
@@ -147,10 +199,10 @@ impl<'a> Buyer<'a> {
     }
 
     /// Signs in with what the guest's basket holds. False when nobody can tell whether it worked: the trip ends there.
-    fn sign_in(&mut self, trip: &mut Trip<'_>, lines: &Lines) -> bool {
+    fn sign_in(&mut self, trip: &mut Trip<'_>, lines: &Lines, pressed: Option<&str>) -> bool {
         let basket = format!("customer-{}", self.email);
         let name = format!("{basket}-{}", self.trips);
-        let merge = Merge { name: &name, basket: &basket, lines };
+        let merge = Merge { name: &name, basket: &basket, lines, pressed };
         let key = uuid::Uuid::new_v4().to_string();
         let email = self.email.clone();
         let register =

@@ -124,14 +124,15 @@ pub enum Action {
     Add { basket: String, product: String, pieces: i64 },
     /// Sets a product's pieces in a basket.
     Set { basket: String, product: String, pieces: i64 },
-    /// Signs in, which moves these lines from a guest's basket into the customer's. Repeats have the same `merge`.
-    Merge { basket: String, merge: String, lines: Lines },
+    /// Signs in, which moves these lines from a guest's basket into the customer's, unless the order of these lines that the guest `pressed`
+    /// the button for, if any, came to be before. Repeats have the same `merge`.
+    Merge { basket: String, merge: String, lines: Lines, pressed: Option<String> },
     /// Reads a basket.
     Basket { basket: String, lines: Lines },
-    /// Sends the form that places an order.
-    Press { key: String, basket: String, customer: Option<String>, shown: Shown, card: String },
-    /// Learns what became of a key.
-    Learn { key: String, told: Option<Told> },
+    /// Sends the form that places an order. `until`: from when on it is not placed any more, where the store's answer says so.
+    Press { key: String, basket: String, customer: Option<String>, shown: Shown, card: String, until: Option<i64> },
+    /// Learns what became of a key, on a page that says what is true from the moment `until` on.
+    Learn { key: String, told: Option<Told>, until: Option<i64> },
     /// Its owner reads an order's page; the state and the total as people read it. `None`: there is no such page.
     Order { order: String, page: Option<(OrderState, String)> },
     /// A customer reads the list of their orders, from its first page to its last.
@@ -257,7 +258,7 @@ impl Action {
             Action::Press { key, basket, customer, .. } => {
                 [Some(key), Some(basket), customer.as_ref()].into_iter().flatten().map(String::as_str).collect()
             }
-            Action::Learn { key, told: Some(Told::Placed(order)) } => vec![key, order],
+            Action::Learn { key, told: Some(Told::Placed(order)), .. } => vec![key, order],
             Action::Learn { key, .. } => vec![key],
             Action::Order { order, .. } | Action::LowerFence { order, .. } => vec![order],
             Action::Orders { customer, .. } => vec![customer],

@@ -20,6 +20,7 @@ mod report;
 mod round;
 mod schedule;
 mod shoal;
+mod takeover;
 mod trip;
 mod world;
 

@@ -23,6 +23,7 @@ pub struct Sums {
     calls: [usize; 3],
     audits: usize,
     faults: Counts,
+    given_up: usize,
     violations: usize,
     time: Duration,
 }
@@ -33,6 +34,7 @@ impl Sums {
         self.seeds.push(settings.seed);
         self.buyers = self.buyers.max(settings.buyers);
         self.orders += verdict.orders();
+        self.given_up += verdict.given_up;
         self.violations += verdict.violations.len();
         self.time += took;
         for (sum, count) in self.calls.iter_mut().zip(calls(&verdict.history)) {
@@ -55,17 +57,27 @@ impl Sums {
         let faults: Vec<String> = self.faults.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
         let [ok, failed, unknown] = self.calls;
         format!(
-            "runs {}, seeds {seeds}, {} min\nbuyers {} at a time, {} orders placed\ncalls {ok} ok, {failed} failed, {unknown} unknown; {} audits read\n\
-             faults {}: {}\nviolations {}\n",
+            "runs {}, seeds {seeds}, {}\nbuyers {} at a time, {} orders placed\ncalls {ok} ok, {failed} failed, {unknown} unknown; {} audits read\n\
+             faults {}: {}\nlines of baskets not judged to the end, since too much was open at a time: {}\nviolations {}\n",
             self.seeds.len(),
-            self.time.as_secs() / 60,
+            span(self.time),
             self.buyers,
             self.orders,
             self.audits,
             self.faults.values().sum::<usize>(),
             faults.join(", "),
+            self.given_up,
             self.violations,
         )
+    }
+}
+
+/// Hours and minutes.
+fn span(time: Duration) -> String {
+    let minutes = time.as_secs() / 60;
+    match minutes / 60 {
+        0 => format!("{minutes} min"),
+        hours => format!("{hours} h {} min", minutes % 60),
     }
 }
 
@@ -93,11 +105,12 @@ fn audits(history: &History) -> usize {
 pub fn line(settings: &Settings, verdict: &Verdict, took: Duration) -> String {
     let [ok, failed, unknown] = calls(&verdict.history);
     format!(
-        "seed {}: {} orders, {} faults, calls {ok} ok / {failed} failed / {unknown} unknown, {} audits, {} s: {}",
+        "seed {}: {} orders, {} faults, calls {ok} ok / {failed} failed / {unknown} unknown, {} audits, {} lines given up, {} s: {}",
         settings.seed,
         verdict.orders(),
         verdict.faults.values().sum::<usize>(),
         audits(&verdict.history),
+        verdict.given_up,
         took.as_secs(),
         match verdict.violations.len() {
             0 => "all invariants hold".to_owned(),
@@ -178,4 +191,15 @@ fn told(entry: &Entry) -> String {
         action => format!("{action:?}"),
     };
     format!("{:>7}–{:<7} {:<14} {what} → {outcome}", entry.start, entry.end, entry.who)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_spans_are_in_hours() {
+        let minutes = |minutes: u64| span(Duration::from_secs(60 * minutes + 59));
+        assert_eq!([0, 59, 60, 145].map(minutes), ["0 min", "59 min", "1 h 0 min", "2 h 25 min"]);
+    }
 }

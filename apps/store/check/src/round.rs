@@ -9,6 +9,7 @@ use crate::quiet::{self, Baseline};
 use crate::random::Random;
 use crate::schedule::{Kind, Planned, plan};
 use crate::shoal::Shoal;
+use crate::takeover;
 use crate::trip::{PayPage, Pressed, Trip};
 use crate::world::World;
 use std::collections::BTreeSet;
@@ -42,6 +43,8 @@ pub struct Verdict {
     pub history: History,
     /// What is wrong with it.
     pub violations: Vec<Violation>,
+    /// How many lines of baskets were not judged to the end.
+    pub given_up: usize,
 }
 
 impl Verdict {
@@ -61,22 +64,32 @@ pub fn run(shoal: &Shoal, settings: &Settings, before: &mut Baseline) -> Result<
     let world = World::new(shoal.clone())?;
     *before = quiet::baseline(&world, *before)?;
     probes::open_the_shelves(&world)?;
-    probes::audit(&world, Duration::from_secs(30));
+    calm_audit(&world)?;
     let length = u64::try_from(settings.length.as_millis()).unwrap_or(u64::MAX);
     let schedule = plan(settings.seed, length, &settings.menu, &settings.services);
     let (mut left, probes, faults) = busy(&world, settings, &schedule)?;
     world.look();
-    let unfinished = quiet::wait(&world, settings.patience)?;
+    let mut unfinished = quiet::wait(&world, settings.patience)?;
+    if unfinished.is_empty() && settings.menu.contains(&Kind::KillAt) {
+        takeover::probe(&world)?;
+        unfinished = quiet::wait(&world, settings.patience)?;
+    }
     quiet::settle(&world, &mut left);
-    probes::audit(&world, Duration::from_secs(30));
+    calm_audit(&world)?;
     let mut end = quiet::end(&world, *before, probes, settings.patience)?;
     end.unfinished = unfinished;
     quiet::look_again(&mut left);
     drop(left);
     let mut history = world.history();
     history.end = Some(end);
-    let violations = judge::judge(&history);
-    Ok(Verdict { schedule, faults, history, violations })
+    let (violations, given_up) = (judge::judge(&history), judge::given_up(&history));
+    Ok(Verdict { schedule, faults, history, violations, given_up })
+}
+
+/// Reads the audits while nothing is broken: the first and the last of a run are compared with what was bought between them.
+fn calm_audit(world: &World) -> Result<(), String> {
+    probes::audit(world, Duration::from_secs(30))?;
+    probes::is_understood(world)
 }
 
 /// What is left of the busy part: visitors, the probes' orders, and the faults that were made.

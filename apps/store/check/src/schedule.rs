@@ -275,7 +275,11 @@ fn deed(kind: Kind, random: &mut Random, longest: Moment, services: &[&'static s
         Kind::Error => {
             let errors = ["unavailable", "internal", "resource-exhausted", "deadline-exceeded"];
             let error = random.pick(&errors).map_or("unavailable", |error| *error);
-            let words = [path(random), "error", error].map(str::to_owned);
+            let mut words = vec![path(random).to_owned(), "error".to_owned(), error.to_owned()];
+            // What a guest collected must come along also when only that step fails.
+            if random.chance(15) {
+                words = ["storefront->basket", "error", error, "--method", "Merge"].map(str::to_owned).to_vec();
+            }
             lasting(words.into_iter().chain(rate(random)).collect())
         }
         Kind::LostAnswer | Kind::Duplicate => {

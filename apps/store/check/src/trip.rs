@@ -155,9 +155,11 @@ impl<'a> Trip<'a> {
         ];
         let answer = self.visitor.post("/checkout/pay", &fields);
         let outcome_page = format!("/checkout/outcome/{}", form.key);
+        let mut until = None;
         let (outcome, pressed) = match answer {
             Err(why) => (Outcome::Unknown(why), Pressed::Look(outcome_page)),
             Ok(page) if page.location.starts_with(&outcome_page) => {
+                until = moment(&page.location);
                 (Outcome::Unknown("it is being decided".to_owned()), Pressed::Look(page.location))
             }
             Ok(page) => match placed(&page.location) {
@@ -172,10 +174,11 @@ impl<'a> Trip<'a> {
             customer: self.customer.clone(),
             shown: form.shown.clone(),
             card: card.to_owned(),
+            until,
         };
         self.note(start, action, outcome);
         if let Pressed::Placed(order) = &pressed {
-            self.note(start, Action::Learn { key, told: Some(Told::Placed(order.clone())) }, Outcome::Ok);
+            self.note(start, Action::Learn { key, told: Some(Told::Placed(order.clone())), until: None }, Outcome::Ok);
         }
         pressed
     }
@@ -199,7 +202,8 @@ impl<'a> Trip<'a> {
             (None, Err(why)) => Outcome::Unknown(why),
             (None, Ok(page)) => Outcome::Unknown(format!("{} {}", page.status, page.location)),
         };
-        self.note(start, Action::Learn { key: key.to_owned(), told: told.clone() }, outcome);
+        let until = moment(path);
+        self.note(start, Action::Learn { key: key.to_owned(), told: told.clone(), until }, outcome);
         told
     }
 
@@ -265,8 +269,12 @@ impl<'a> Trip<'a> {
             }
             Ok(page) => (Outcome::Failed(format!("{} {}", page.status, page.location)), SignIn::Refused),
         };
-        let action =
-            Action::Merge { basket: merge.basket.to_owned(), merge: merge.name.to_owned(), lines: merge.lines.clone() };
+        let action = Action::Merge {
+            basket: merge.basket.to_owned(),
+            merge: merge.name.to_owned(),
+            lines: merge.lines.clone(),
+            pressed: merge.pressed.map(str::to_owned),
+        };
         self.note(start, action, outcome);
         if result == SignIn::Done {
             self.basket = merge.basket.to_owned();
@@ -287,6 +295,8 @@ pub struct Merge<'a> {
     pub basket: &'a str,
     /// What the guest's basket holds.
     pub lines: &'a Lines,
+    /// The key under which the guest orders that at the same time.
+    pub pressed: Option<&'a str>,
 }
 
 /// What became of signing in.
@@ -310,6 +320,12 @@ fn changed(answer: Result<Page, String>, done: &str) -> Outcome {
         Ok(page) if page.location.contains("done=basket-unavailable") => Outcome::Unknown(page.location),
         Ok(page) => Outcome::Failed(format!("{} {}", page.status, page.location)),
     }
+}
+
+/// From when on an order is not placed any more, as the path of the page that says what became of it tells.
+fn moment(path: &str) -> Option<i64> {
+    let digits = path.split(['?', '&']).find_map(|part| part.strip_prefix("before="))?;
+    digits.parse().ok()
 }
 
 /// The order whose page a redirect after placing it leads to.
@@ -360,5 +376,7 @@ mod tests {
         assert_eq!(placed("/orders/o-1?done=placed").as_deref(), Some("o-1"));
         assert_eq!(placed("/orders/o-1?done=already-placed"), None);
         assert_eq!(placed("/checkout/outcome/k"), None);
+        assert_eq!(moment("/checkout/outcome/k?before=1700"), Some(1_700));
+        assert_eq!(moment("/checkout/outcome/k"), None);
     }
 }

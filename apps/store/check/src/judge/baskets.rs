@@ -1,27 +1,36 @@
-//! Invariant 7: what was acknowledged is read back; a merge never doubles; what was bought leaves its basket once, and nothing else does.
+//! Invariant 7: what was acknowledged is read back; a merge never doubles; what was bought leaves its basket once, and nothing else does;
+//! and what a guest bought is not bought again by the customer they became.
 //!
 //! Each product of a basket is followed by itself: all that its pieces may be by now, given that what nobody knows the outcome of may
 //! have happened or may still happen, once. A read picks out what is possible from then on; when nothing is, something was lost, doubled
 //! or came back.
 
+use super::course::{Course, Effect};
 use super::{Invariant, Violation};
 use crate::history::{Action, Entry, History, Lines, Moment, OrderState, Outcome};
 use std::collections::{BTreeMap, BTreeSet};
-
-/// The most pieces of a product that a basket holds.
-const PIECES_MAX: i64 = 99;
 
 /// A product with more open effects than this is not judged any further: all their orders are tried.
 const EFFECTS_MAX: usize = 10;
 
 /// Judges every read of every basket.
 pub fn judge(history: &History) -> Vec<Violation> {
+    follow(history).1
+}
+
+/// How many products of baskets were not judged to the end, since too much was open at a time.
+pub fn given_up(history: &History) -> usize {
+    follow(history).0.products.values().filter(|product| product.given_up).count()
+}
+
+fn follow(history: &History) -> (Baskets<'_>, Vec<Violation>) {
     let mut entries: Vec<&Entry> =
         history.entries.iter().filter(|entry| !matches!(entry.outcome, Outcome::Failed(_))).collect();
     entries.sort_by_key(|entry| entry.start);
     let quiet = quiet_since(history);
     let mut baskets = Baskets { bought: bought(history), ..Baskets::default() };
-    entries.into_iter().filter_map(|entry| baskets.take(entry, quiet)).collect()
+    let violations = entries.into_iter().filter_map(|entry| baskets.take(entry, quiet)).collect();
+    (baskets, violations)
 }
 
 /// From when on nothing may be open any more.
@@ -37,59 +46,17 @@ fn bought(history: &History) -> Option<BTreeSet<&str>> {
     Some(keys.filter(|(_, end)| end.state == OrderState::Confirmed).map(|(key, _)| key.as_str()).collect())
 }
 
-/// Something that may happen to a product's pieces, once, at any time from now on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
-    /// The line is set to so many more than it holds.
-    Add(i64),
-    /// The line is set to so many.
-    Set(i64),
-    /// So many come along from a guest's basket, beside what the line holds.
-    Merge(i64),
-    /// What the line held when this purchase was begun leaves. Purchases are counted from 0.
-    Clear(u32),
-}
-
-/// One course that things may have taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-struct Course {
-    /// The pieces by how many purchases had been begun when they came.
-    parts: BTreeMap<u32, i64>,
-    /// A bit for each effect that has happened.
-    over: u32,
-}
-
-impl Course {
-    fn pieces(&self) -> i64 {
-        self.parts.values().sum()
-    }
-
-    /// What follows from an effect after so many purchases were begun.
-    fn after(&self, effect: Effect, purchases: u32) -> Self {
-        let mut next = self.clone();
-        let set = |pieces: i64| BTreeMap::from([(purchases, pieces.min(PIECES_MAX))]);
-        match effect {
-            Effect::Add(pieces) => next.parts = set(self.pieces() + pieces),
-            Effect::Set(pieces) => next.parts = set(pieces),
-            Effect::Merge(pieces) => {
-                *next.parts.entry(purchases).or_default() += pieces.min(PIECES_MAX - self.pieces());
-            }
-            Effect::Clear(purchase) => next.parts.retain(|came, _| *came > purchase),
-        }
-        next.parts.retain(|_, pieces| *pieces != 0);
-        next
-    }
-}
-
 /// One product of one basket.
 struct Product<'a> {
-    courses: BTreeSet<Course>,
-    effects: Vec<Effect>,
-    /// A bit for each effect that must have happened once all is quiet.
-    due: u32,
+    courses: BTreeSet<Course<'a>>,
+    effects: BTreeMap<u32, Effect<'a>>,
+    /// How many effects there were ever.
+    numbers: u32,
+    /// The effects that must have happened once all is quiet.
+    due: BTreeSet<u32>,
     purchases: u32,
-    /// The place of each sign-in's merge among the effects; `None` once it has happened for certain.
-    merges: BTreeMap<&'a str, Option<usize>>,
+    /// The effect of each sign-in; one that is not among the effects any more has happened for certain.
+    merges: BTreeMap<&'a str, Option<u32>>,
     given_up: bool,
 }
 
@@ -97,8 +64,9 @@ impl Default for Product<'_> {
     fn default() -> Self {
         Self {
             courses: BTreeSet::from([Course::default()]),
-            effects: Vec::new(),
-            due: 0,
+            effects: BTreeMap::new(),
+            numbers: 0,
+            due: BTreeSet::new(),
             purchases: 0,
             merges: BTreeMap::new(),
             given_up: false,
@@ -109,12 +77,11 @@ impl Default for Product<'_> {
 impl<'a> Product<'a> {
     /// Adds every course that open effects lead to.
     fn spread(&mut self) {
-        let mut fresh: Vec<Course> = self.courses.iter().cloned().collect();
+        let mut fresh: Vec<Course<'a>> = self.courses.iter().cloned().collect();
         while let Some(course) = fresh.pop() {
-            for (place, effect) in self.effects.iter().enumerate().filter(|(place, _)| course.over & (1 << place) == 0)
-            {
+            for (number, effect) in self.effects.iter().filter(|(number, _)| !course.over.contains(number)) {
                 let mut next = course.after(*effect, self.purchases);
-                next.over |= 1 << place;
+                next.over.insert(*number);
                 if self.courses.insert(next.clone()) {
                     fresh.push(next);
                 }
@@ -122,41 +89,44 @@ impl<'a> Product<'a> {
         }
     }
 
-    /// An effect that may happen from now on. Answers its place.
-    fn open(&mut self, effect: Effect) -> Option<usize> {
-        if self.effects.len() >= EFFECTS_MAX {
-            self.given_up = true;
-        }
+    /// An effect that may happen from now on. Answers its number.
+    fn open(&mut self, effect: Effect<'a>) -> Option<u32> {
+        self.given_up |= self.effects.len() >= EFFECTS_MAX;
         if self.given_up {
             return None;
         }
-        self.effects.push(effect);
-        Some(self.effects.len() - 1)
+        self.numbers += 1;
+        self.effects.insert(self.numbers, effect);
+        Some(self.numbers)
     }
 
-    /// A purchase that is or will be confirmed: what is here now leaves.
-    fn buy(&mut self) {
+    /// A purchase that is or will be confirmed: what is here now leaves. True when some of it was bought by a guest before, whatever
+    /// course things took.
+    fn buy(&mut self, shown: i64) -> bool {
         // What is open may have happened before this purchase was begun.
         self.spread();
+        let mut bought = self.courses.iter().filter(|course| course.pieces() == shown).peekable();
+        let is_twice = !self.given_up && bought.peek().is_some() && bought.all(Course::holds_what_is_bought);
         let clear = self.open(Effect::Clear(self.purchases));
         self.purchases += 1;
-        self.due |= clear.map_or(0, |place| 1 << place);
+        self.due.extend(clear);
+        is_twice
     }
 
-    /// A sign-in that brings pieces along, tried once or more.
-    fn merge(&mut self, merge: &'a str, pieces: i64, is_certain: bool) {
-        let place = match self.merges.get(merge) {
-            Some(known) => *known,
-            None => self.open(Effect::Merge(pieces)),
-        };
-        self.merges.insert(merge, place);
-        if is_certain {
-            self.due |= place.map_or(0, |place| 1 << place);
+    /// A sign-in that brings pieces along, tried once or more; the guest bought them under this key, if any.
+    fn merge(&mut self, merge: &'a str, pieces: i64, bought: Option<&'a str>, is_certain: bool) {
+        if !self.merges.contains_key(merge) {
+            let number = self.open(Effect::Merge { pieces, bought });
+            self.merges.insert(merge, number);
+            let clear = bought.and_then(|key| self.open(Effect::ClearFrom(key)));
+            self.due.extend(clear);
         }
+        let number = self.merges.get(merge).copied().flatten();
+        self.due.extend(number.filter(|number| is_certain && self.effects.contains_key(number)));
     }
 
     /// An edit that was answered: it happened now, after whatever was open or before it.
-    fn edit(&mut self, effect: Effect) {
+    fn edit(&mut self, effect: Effect<'a>) {
         self.spread();
         self.courses = self.courses.iter().map(|course| course.after(effect, self.purchases)).collect();
     }
@@ -167,8 +137,9 @@ impl<'a> Product<'a> {
             return Ok(());
         }
         self.spread();
-        let due = if all_is_over { self.due } else { 0 };
-        self.courses.retain(|course| course.over & due == due);
+        if all_is_over {
+            self.courses.retain(|course| course.over.is_superset(&self.due));
+        }
         let possible = self.courses.iter().map(Course::pieces).collect();
         self.courses.retain(|course| course.pieces() == pieces);
         if self.courses.is_empty() {
@@ -183,17 +154,13 @@ impl<'a> Product<'a> {
 
     /// Drops effects that are over on every course, to make room for others.
     fn forget_what_is_over(&mut self) {
-        let over = self.courses.iter().fold(u32::MAX, |over, course| over & course.over);
-        for gone in (0..self.effects.len()).rev().filter(|place| over & (1 << place) != 0) {
-            self.effects.remove(gone);
-            let without = |bits: u32| (bits & ((1 << gone) - 1)) | ((bits >> 1) & !((1 << gone) - 1));
-            self.due = without(self.due);
-            let courses = std::mem::take(&mut self.courses);
-            self.courses = courses.into_iter().map(|course| Course { over: without(course.over), ..course }).collect();
-            for place in self.merges.values_mut() {
-                *place = place.filter(|place| *place != gone).map(|place| if place > gone { place - 1 } else { place });
-            }
-        }
+        let is_over = |number: &u32| self.courses.iter().all(|course| course.over.contains(number));
+        let over: BTreeSet<u32> = self.effects.keys().copied().filter(is_over).collect();
+        self.effects.retain(|number, _| !over.contains(number));
+        self.due.retain(|number| !over.contains(number));
+        let mut courses: Vec<Course<'a>> = std::mem::take(&mut self.courses).into_iter().collect();
+        courses.iter_mut().for_each(|course| course.over.retain(|number| !over.contains(number)));
+        self.courses = courses.into_iter().collect();
     }
 }
 
@@ -210,21 +177,19 @@ impl<'a> Baskets<'a> {
         self.products.entry((basket, product)).or_default()
     }
 
-    /// Takes an entry in; answers what a read shows to be wrong.
+    /// Takes an entry in; answers what it shows to be wrong.
     fn take(&mut self, entry: &'a Entry, quiet: Option<Moment>) -> Option<Violation> {
         match &entry.action {
             Action::Add { basket, product, pieces } => self.edit(entry, basket, product, Effect::Add(*pieces)),
             Action::Set { basket, product, pieces } => self.edit(entry, basket, product, Effect::Set(*pieces)),
-            Action::Merge { basket, merge, lines } => {
+            Action::Merge { basket, merge, lines, pressed } => {
+                let bought = pressed.as_deref().filter(|key| self.is_bought(key));
                 for (product, pieces) in lines {
-                    self.product(basket, product).merge(merge, *pieces, entry.is_ok());
+                    self.product(basket, product).merge(merge, *pieces, bought, entry.is_ok());
                 }
             }
-            Action::Press { key, basket, shown, .. } => {
-                let may_be_bought = self.bought.as_ref().is_none_or(|bought| bought.contains(key.as_str()));
-                if may_be_bought && self.pressed.insert(key) {
-                    shown.lines.keys().for_each(|product| self.product(basket, product).buy());
-                }
+            Action::Press { key, basket, shown, .. } if self.is_bought(key) && self.pressed.insert(key) => {
+                return self.buy(key, basket, &shown.lines);
             }
             Action::Basket { basket, lines } if entry.is_ok() => return self.read(entry, basket, lines, quiet),
             _ => {}
@@ -232,13 +197,35 @@ impl<'a> Baskets<'a> {
         None
     }
 
-    fn edit(&mut self, entry: &Entry, basket: &'a str, product: &'a str, effect: Effect) {
+    /// Whether the order of a key is confirmed at the end, or may be.
+    fn is_bought(&self, key: &str) -> bool {
+        self.bought.as_ref().is_none_or(|bought| bought.contains(key))
+    }
+
+    fn edit(&mut self, entry: &Entry, basket: &'a str, product: &'a str, effect: Effect<'a>) {
         let product = self.product(basket, product);
         if entry.is_ok() {
             product.edit(effect);
         } else {
             product.open(effect);
         }
+    }
+
+    fn buy(&mut self, key: &'a str, basket: &'a str, lines: &'a Lines) -> Option<Violation> {
+        let mut twice = Vec::new();
+        for (name, pieces) in lines {
+            if self.product(basket, name).buy(*pieces) {
+                twice.push(name.as_str());
+            }
+        }
+        // When the run broke off nobody can tell whether both were bought.
+        (self.bought.is_some() && !twice.is_empty()).then(|| {
+            let sentence = format!(
+                "The key {key} bought of {} what the guest who brought it into {basket} had bought already.",
+                twice.join(" and ")
+            );
+            Violation::new(Invariant::Basket, sentence, [basket, key])
+        })
     }
 
     fn read(&mut self, entry: &Entry, basket: &'a str, lines: &'a Lines, quiet: Option<Moment>) -> Option<Violation> {

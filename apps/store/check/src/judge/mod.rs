@@ -2,6 +2,7 @@
 
 mod baskets;
 mod containment;
+mod course;
 mod events;
 mod fences;
 mod money;
@@ -10,6 +11,8 @@ mod reservations;
 mod stock;
 #[cfg(test)]
 mod tests;
+
+pub use baskets::given_up;
 
 use crate::history::History;
 use std::collections::BTreeSet;

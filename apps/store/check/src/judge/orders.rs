@@ -2,7 +2,7 @@
 //! undecided; and what was bought, at which price, is what was shown.
 
 use super::{Invariant, Violation};
-use crate::history::{Action, End, Entry, History, Moment, OrderState, Shown, Told};
+use crate::history::{Action, End, Entry, History, Moment, OrderState, Outcome, Shown, Told};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Judges the orders.
@@ -11,8 +11,9 @@ pub fn judge(history: &History) -> Vec<Violation> {
     let mut found = one_order_per_key(history);
     found.extend(reads(history, &acknowledged));
     if let Some(end) = &history.end {
+        found.extend(as_told(history, end));
         found.extend(kept(end, &acknowledged));
-        found.extend(decided(history, end));
+        found.extend(decided(end));
         found.extend(as_shown(history, end));
     }
     found
@@ -37,7 +38,7 @@ fn presses(history: &History) -> impl Iterator<Item = (&str, &str, Option<&str>,
 
 fn told(history: &History) -> impl Iterator<Item = (&Entry, &str, &Told)> {
     history.succeeded().filter_map(|entry| match &entry.action {
-        Action::Learn { key, told: Some(told) } => Some((entry, key.as_str(), told)),
+        Action::Learn { key, told: Some(told), .. } => Some((entry, key.as_str(), told)),
         _ => None,
     })
 }
@@ -125,7 +126,7 @@ fn kept(end: &End, acknowledged: &[Acknowledged<'_>]) -> Vec<Violation> {
 }
 
 /// Nothing is under way, checkout and orders agree, and no order was placed by nobody.
-fn decided(history: &History, end: &End) -> Vec<Violation> {
+fn decided(end: &End) -> Vec<Violation> {
     let mut found = Vec::new();
     for what in &end.unfinished {
         found.push(Violation::new(Invariant::Decided, format!("Still under way when patience was over: {what}."), []));
@@ -148,16 +149,48 @@ fn decided(history: &History, end: &End) -> Vec<Violation> {
     for order in end.orders.keys().filter(|order| !known.contains(order.as_str()) && !end.probes.contains(*order)) {
         wrong(format!("The order {order} belongs to no key that anybody used."), [order, order]);
     }
-    for (entry, key, told) in told(history) {
-        let state = end.keys.get(key).map(|key| key.state);
-        if *told == Told::Refused && state == Some(OrderState::Confirmed) {
-            wrong(
-                format!("The key {key} was told at {} ms that it was refused, and is confirmed at the end.", entry.end),
-                [key, key],
-            );
+    found
+}
+
+/// Nobody was told that nothing was ordered, of what is confirmed at the end.
+fn as_told(history: &History, end: &End) -> Vec<Violation> {
+    let mut found = Vec::new();
+    for (key, _) in end.keys.iter().filter(|(_, of_key)| of_key.state == OrderState::Confirmed) {
+        let is_press = |entry: &&Entry| matches!(&entry.action, Action::Press { key: pressed, .. } if pressed == key);
+        let presses: Vec<&Entry> = history.entries.iter().filter(is_press).collect();
+        let mut wrong = |what: String| {
+            let sentence = format!("The key {key} is confirmed at the end, and {what}.");
+            found.push(Violation::new(Invariant::Decided, sentence, [key]));
+        };
+        if !presses.is_empty() && presses.iter().all(|press| matches!(press.outcome, Outcome::Failed(_))) {
+            wrong("each time that the button was pressed was answered with a refusal".to_owned());
+        }
+        for entry in history.succeeded() {
+            match &entry.action {
+                Action::Learn { key: of, told: Some(Told::Refused), .. } if of == key => {
+                    wrong(format!("was told at {} ms to be refused", entry.end));
+                }
+                Action::Learn { key: of, told: Some(Told::NotReceived), until: Some(until) }
+                    if of == key && presses.iter().all(|press| cannot_arrive(press, entry, *until)) =>
+                {
+                    wrong(format!("was told at {} ms not to have arrived, after which nobody pressed", entry.end));
+                }
+                _ => {}
+            }
         }
     }
     found
+}
+
+/// Whether an order that was sent before a page said that it had not arrived can do so no more: its time, as the store itself had told it,
+/// was over by then.
+fn cannot_arrive(press: &Entry, page: &Entry, page_until: i64) -> bool {
+    let is_over = match (&press.action, &press.outcome) {
+        (_, Outcome::Failed(_)) => true,
+        (Action::Press { until, .. }, _) => until.is_some_and(|until| until <= page_until),
+        _ => false,
+    };
+    press.end <= page.start && is_over
 }
 
 /// What was bought and what it costs is what the page showed.

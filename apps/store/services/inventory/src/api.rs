@@ -125,7 +125,7 @@ impl Inventory for InventoryApi {
         let believed = self.settings.has(PlantedBug::CheckThenInsert) && self.looks_enough(&lines).await?;
         let mut command = self.begin().await?;
         if believed {
-            planted::believe(&mut command.transaction, &request.order_id, &lines).await?;
+            planted::believe(&mut command.transaction, &request.order_id, &lines, command.now).await?;
         }
         let wanted = Wanted {
             order_id: &request.order_id,

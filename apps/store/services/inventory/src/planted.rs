@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use shoal_sdk::{Connection, Error, query};
 
-use crate::Settings;
+use crate::{Settings, stock};
 
 /// Which bug.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum PlantedBug {
-    /// Stock is looked at first, and taken later, without another look.
+    /// Stock is looked at first, and taken later, without another look; what is not there any more is booked as delivered, so that counters and
+    /// ledger agree.
     CheckThenInsert,
     /// Reservations end some seconds before their time.
     FreedEarly,
@@ -32,18 +33,27 @@ impl Settings {
     }
 }
 
-/// Puts on the shelf what a new order believes to lie there.
-pub async fn believe(connection: &mut Connection, order_id: &str, lines: &BTreeMap<String, i64>) -> Result<(), Error> {
+/// Puts on the shelf what a new order believes to lie there, and books it as delivered.
+pub async fn believe(
+    connection: &mut Connection,
+    order_id: &str,
+    lines: &BTreeMap<String, i64>,
+    now: i64,
+) -> Result<(), Error> {
     for (product_id, quantity) in lines {
-        query(
-            "UPDATE stock SET on_hand = $2 WHERE product_id = $1 AND on_hand < $2
+        let missing: Option<(i64,)> = query(
+            "SELECT $2 - on_hand FROM stock WHERE product_id = $1 AND on_hand < $2
              AND NOT EXISTS (SELECT 1 FROM reservations WHERE order_id = $3)",
         )
         .bind(product_id)
         .bind(*quantity)
         .bind(order_id)
-        .execute(&mut *connection)
+        .fetch_optional(&mut *connection)
         .await?;
+        if let Some((missing,)) = missing {
+            let key = format!("believed:{order_id}:{product_id}");
+            stock::receive(&mut *connection, &key, product_id, missing, "", false, now).await?;
+        }
     }
     Ok(())
 }
